@@ -1,0 +1,1 @@
+"""Ray and ZeroMQ: the actors and the client that speaks to them."""

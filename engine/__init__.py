@@ -1,0 +1,1 @@
+"""The pure domain: no actors, no sockets, no clocks."""

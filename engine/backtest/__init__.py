@@ -1,0 +1,1 @@
+"""Runs a whole configuration in one process."""

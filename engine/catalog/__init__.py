@@ -1,0 +1,1 @@
+"""Discovery of strategy types in plugin files."""

@@ -1,0 +1,50 @@
+"""The errors Chorus raises on purpose, all under one base class."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CandleError",
+    "ChorusError",
+    "ConfigError",
+    "DataError",
+    "LifecycleError",
+    "PluginError",
+    "RuleError",
+    "StrategyError",
+]
+
+
+class ChorusError(Exception):
+    """Base of every error a user of Chorus is meant to read.
+
+    The message says what is wrong, where, what was required, what was found and what to do:
+    ``strategy 'a': rules.entry.condition, column 24: unknown name 'x' (did you mean 'y'?)``.
+    """
+
+
+class ConfigError(ChorusError):
+    """A configuration, a parameter or a command-line argument is not usable."""
+
+
+class RuleError(ConfigError):
+    """A rule of the rule language does not parse or names something unknown."""
+
+
+class DataError(ChorusError):
+    """A market-data file or feed cannot be read."""
+
+
+class CandleError(DataError):
+    """A single candle is not usable (non-finite, negative, inconsistent, out of order)."""
+
+
+class PluginError(ChorusError):
+    """A strategy file cannot be loaded or does not keep the interface."""
+
+
+class StrategyError(ChorusError):
+    """Strategy code raised, or broke its contract, while an instance was running."""
+
+
+class LifecycleError(ChorusError):
+    """A command is not allowed in the present state of an instance."""

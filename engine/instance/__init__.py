@@ -1,0 +1,1 @@
+"""The running state of one strategy, a pure state machine."""

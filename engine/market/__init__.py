@@ -1,0 +1,1 @@
+"""Market data: validation, log, aggregation, distribution, feeds."""

@@ -1,0 +1,1 @@
+"""The rule language: parse once, evaluate per candle or over whole arrays."""

@@ -1,0 +1,1 @@
+"""Order management: risk, arbitration, paper matching, ledger."""

@@ -1,0 +1,1 @@
+"""Streaming indicators and their batch twins."""

@@ -1,0 +1,1 @@
+"""The plugin SDK and the built-in strategy types."""
