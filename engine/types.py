@@ -170,7 +170,7 @@ class MarketSlice(msgspec.Struct, frozen=True, gc=False, array_like=True):
     candles: tuple[Candle, ...]
 
 
-class Signal(msgspec.Struct, frozen=True, tag="signal"):
+class Signal(msgspec.Struct, frozen=True, tag="signal", tag_field="kind"):
     """What a strategy wants, before risk, arbitration and sizing.
 
     Attributes:
@@ -196,7 +196,7 @@ class Signal(msgspec.Struct, frozen=True, tag="signal"):
     trailing_stop: Decimal | None = None
 
 
-class OrderRequest(msgspec.Struct, frozen=True, tag="order"):
+class OrderRequest(msgspec.Struct, frozen=True, tag="order", tag_field="kind"):
     """A plain order a strategy asks for, for styles that keep several orders at once."""
 
     symbol: str
@@ -209,7 +209,7 @@ class OrderRequest(msgspec.Struct, frozen=True, tag="order"):
     confidence: float = 1.0
 
 
-class CancelRequest(msgspec.Struct, frozen=True, tag="cancel"):
+class CancelRequest(msgspec.Struct, frozen=True, tag="cancel", tag_field="kind"):
     """Cancel one of the strategy's own working orders by id."""
 
     order_id: str
@@ -238,7 +238,7 @@ class Decision(msgspec.Struct, frozen=True):
         return f"{self.instance}|{self.stream}|{self.seq}|{n}"
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
+class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="kind"):
     """An order now works at the gateway.
 
     `intent_id` is the intent it came from; a protective order carries the one of its entry.
@@ -259,7 +259,7 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
     time: int
 
 
-class OrderRejected(msgspec.Struct, frozen=True, tag="rejected"):
+class OrderRejected(msgspec.Struct, frozen=True, tag="rejected", tag_field="kind"):
     """An intent became no order. `code` is stable for machines, `detail` is for people."""
 
     instance: str
@@ -270,7 +270,7 @@ class OrderRejected(msgspec.Struct, frozen=True, tag="rejected"):
     time: int
 
 
-class OrderCanceled(msgspec.Struct, frozen=True, tag="canceled"):
+class OrderCanceled(msgspec.Struct, frozen=True, tag="canceled", tag_field="kind"):
     """A working order ended without (further) fills."""
 
     instance: str
@@ -280,7 +280,7 @@ class OrderCanceled(msgspec.Struct, frozen=True, tag="canceled"):
     time: int
 
 
-class Fill(msgspec.Struct, frozen=True, tag="fill"):
+class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="kind"):
     """An execution, whole or partial. `leaves` is what still works of the order (base)."""
 
     instance: str
