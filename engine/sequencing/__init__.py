@@ -1,0 +1,25 @@
+"""Who may go on when: the logical clock shared by the order manager and the instances."""
+
+from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.messages import (
+    Answer,
+    CandleBatch,
+    Mark,
+    Release,
+    SliceBatch,
+    SliceDecision,
+    SliceEvent,
+)
+from engine.sequencing.runner import InstanceRunner
+
+__all__ = [
+    "Answer",
+    "CandleBatch",
+    "Coordinator",
+    "InstanceRunner",
+    "Mark",
+    "Release",
+    "SliceBatch",
+    "SliceDecision",
+    "SliceEvent",
+]

@@ -1,0 +1,96 @@
+"""Messages between market data, instances and the order manager.
+
+They are plain msgpack on the wire; the same structs serve tests without any wire. Every message
+speaks in slice numbers (`MarketSlice.number`), so its meaning does not depend on when it arrives.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.types import Candle, Decision, MarketSlice, OrderEvent
+
+__all__ = [
+    "Answer",
+    "CandleBatch",
+    "Mark",
+    "Release",
+    "SliceBatch",
+    "SliceDecision",
+    "SliceEvent",
+]
+
+
+class CandleBatch(msgspec.Struct, frozen=True, array_like=True):
+    """Consecutive candles of one stream, market data to instances.
+
+    `slices[i]` and `times[i]` are number and time of the slice `candles[i]` belongs to.
+    `published_ns` is the sender's monotonic clock.
+    """
+
+    stream: str
+    published_ns: int
+    slices: list[int]
+    times: list[int]
+    candles: list[Candle]
+
+
+class SliceBatch(msgspec.Struct, frozen=True, array_like=True):
+    """Consecutive whole slices, market data to the order manager. `last` ends the feed."""
+
+    published_ns: int
+    slices: list[MarketSlice]
+    last: bool = False
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """Every candle up to and including slice `through` has been sent before this message."""
+
+    published_ns: int
+    through: int
+
+
+class SliceDecision(msgspec.Struct, frozen=True, array_like=True):
+    """A decision and the slice whose candle it answers."""
+
+    slice: int
+    decision: Decision
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """Progress of one participant, instances to the order manager.
+
+    Attributes:
+        host: Participant id.
+        epoch: Number of its start; an answer of an older epoch is refused.
+        through: Every candle of the participant up to and including this slice is answered;
+            where `decisions` holds nothing for a slice the answer was "none".
+        waiting: Slice the participant may not process before it hears that the order manager
+            has matched it; -1 when it waits for nothing but candles.
+        published_ns: When the newest answered candle was published (for latency).
+        decisions: In slice order.
+    """
+
+    host: str
+    epoch: int
+    through: int
+    waiting: int
+    published_ns: int
+    decisions: list[SliceDecision]
+
+
+class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
+    """An order event and the slice whose matching or deciding produced it."""
+
+    slice: int
+    event: OrderEvent
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True):
+    """Order manager to one participant: working orders are matched through slice `through`.
+
+    `events` are all events of the participant's instances since the last release, in order.
+    """
+
+    through: int
+    events: list[SliceEvent]

@@ -1,0 +1,219 @@
+"""Drives one instance as far ahead as causality allows.
+
+The rule is that of conservative parallel simulation: an instance may process a candle as soon as
+no order event can still arrive that belongs before it. `Instance.must_hear` knows: with nothing
+undecided and no working order the candle could touch, no event is possible, so the instance need
+not wait for the order manager at all. Otherwise it waits until the order manager has matched that
+candle's slice. Either way the instance sees exactly the sequence the backtest gives it.
+
+Rejected designs: lock-step of all instances (one slow message per candle and instance), and
+optimistic execution with roll-back (strategies would have to be copied).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.errors import StrategyError
+from engine.sequencing.messages import Answer, CandleBatch, Release, SliceDecision
+from engine.timeframes import timeframe_ms
+from engine.types import Candle, Decision, OrderEvent, StreamId
+
+__all__ = ["InstanceRunner", "RunnableInstance"]
+
+
+class RunnableInstance(Protocol):
+    """What the runner needs of an instance; see `engine.instance.Instance`."""
+
+    def on_candle(self, candle: Candle) -> Decision | None:
+        """Process a closed candle."""
+        ...
+
+    def on_event(self, event: OrderEvent) -> None:
+        """Apply an order event."""
+        ...
+
+    def must_hear(self, candle: Candle, *, late: bool) -> bool:
+        """Tell whether an order event may belong before this candle."""
+        ...
+
+
+class InstanceRunner:
+    """One instance, its incoming candles and what it has answered.
+
+    Not thread-safe: the data-plane loop of one actor owns it.
+
+    Args:
+        instance: The instance to drive.
+        host: Participant id used in answers.
+        epoch: Number of this start.
+        streams: The instance's streams. One stream is processed as candles arrive; several are
+            merged in slice order, which needs `mark` calls.
+        live_from: First slice whose decisions count; earlier candles are history.
+    """
+
+    def __init__(
+        self,
+        instance: RunnableInstance,
+        *,
+        host: str,
+        epoch: int,
+        streams: Sequence[str],
+        live_from: int = 0,
+    ) -> None:
+        self.instance = instance
+        self.host = host
+        self.epoch = epoch
+        self.through = -1
+        self.waiting = -1
+        self._matched = -1
+        self._processed = -1
+        self._live_from = live_from
+        self._streams = tuple(streams)
+        ordered = sorted(
+            streams, key=lambda stream: (timeframe_ms(StreamId.parse(stream).timeframe), stream)
+        )
+        self._rank = {stream: rank for rank, stream in enumerate(ordered)}
+        self._next_seq: dict[str, int] = {}
+        self._marked = -1
+        self._queue: deque[tuple[int, int, Candle]] = deque()
+        self._unmerged: list[tuple[int, int, int, int, Candle]] = []
+        self._published_ns = 0
+        self._answered_through = -1
+        self._answered_waiting = -1
+        self._decisions: list[SliceDecision] = []
+
+    @property
+    def queued(self) -> int:
+        """Return how many candles wait to be processed."""
+        return len(self._queue) + len(self._unmerged)
+
+    def missing(self, batch: CandleBatch) -> tuple[int, int] | None:
+        """Return the ``[from_seq, to_seq)`` that is missing before a batch, if any.
+
+        The caller fetches it from the stream log and offers it first. The first batch of a stream
+        is expected to start at seq 0 or where `expect` said.
+        """
+        if not batch.candles:
+            return None
+        expected = self._next_seq.get(batch.stream, 0)
+        first = batch.candles[0].seq
+        return (expected, first) if first > expected else None
+
+    def expect(self, stream: str, seq: int) -> None:
+        """Declare that the first candle of a stream will be `seq` (older ones are not wanted)."""
+        self._next_seq[stream] = seq
+
+    def offer(self, batch: CandleBatch) -> None:
+        """Queue candles; those already seen are ignored.
+
+        Raises:
+            StrategyError: The batch leaves a gap (see `missing`).
+        """
+        expected = self._next_seq.get(batch.stream, 0)
+        single = len(self._streams) == 1
+        for number, time, candle in zip(batch.slices, batch.times, batch.candles, strict=True):
+            if candle.seq < expected:
+                continue
+            if candle.seq > expected:
+                raise StrategyError(
+                    f"stream {batch.stream!r}: candle {candle.seq} arrived, {expected} is missing"
+                )
+            expected += 1
+            if single:
+                self._queue.append((number, time, candle))
+            else:
+                rank = self._rank[batch.stream]
+                self._unmerged.append((number, candle.close_time, rank, time, candle))
+        self._next_seq[batch.stream] = expected
+        self._published_ns = max(self._published_ns, batch.published_ns)
+
+    def mark(self, through: int) -> None:
+        """Declare that nothing older than or equal to slice `through` is still to come."""
+        self._marked = max(self._marked, through)
+        if not self._unmerged:
+            return
+        self._unmerged.sort(key=lambda entry: entry[:3])
+        ready = 0
+        for number, _close, _rank, time, candle in self._unmerged:
+            if number > self._marked:
+                break
+            self._queue.append((number, time, candle))
+            ready += 1
+        del self._unmerged[:ready]
+
+    def release(self, release: Release) -> None:
+        """Apply order events and learn how far the order manager has matched.
+
+        Raises:
+            StrategyError: An event belongs before a candle that is already processed; the
+                instance and the order manager disagree on what may fill.
+        """
+        for entry in release.events:
+            if entry.slice < self._processed:
+                raise StrategyError(
+                    f"instance {entry.event.instance!r}: an event of slice {entry.slice} came "
+                    f"after slice {self._processed} was processed"
+                )
+            self.instance.on_event(entry.event)
+        self._matched = max(self._matched, release.through)
+
+    def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
+        """Process queued candles until one must wait, none is left or the caller says stop.
+
+        Args:
+            may_continue: Asked after every candle; returning False ends this call early.
+
+        Returns:
+            True if more could be processed at once (stopped by `may_continue`).
+        """
+        queue = self._queue
+        instance = self.instance
+        on_candle = instance.on_candle
+        self.waiting = -1
+        while queue:
+            number, _time, candle = queue[0]
+            if self._matched < number and self._must_hear_slice(number):
+                self.waiting = number
+                return False
+            while True:
+                queue.popleft()
+                decision = on_candle(candle)
+                if decision is not None and number >= self._live_from:
+                    self._decisions.append(SliceDecision(number, decision))
+                if not queue or queue[0][0] != number:
+                    break
+                _, _time, candle = queue[0]
+            self._processed = self.through = number
+            if may_continue is not None and not may_continue():
+                return bool(queue)
+        if len(self._streams) > 1:
+            self.through = max(self.through, self._marked)
+        return False
+
+    def _must_hear_slice(self, number: int) -> bool:
+        """Tell whether any candle of the slice at the head of the queue must wait."""
+        must_hear = self.instance.must_hear
+        for queued, time, candle in self._queue:
+            if queued != number:
+                return False
+            if must_hear(candle, late=candle.close_time < time):
+                return True
+        return False
+
+    def answer(self) -> Answer | None:
+        """Return what the order manager has not been told yet, None if nothing is new."""
+        if (
+            self.through == self._answered_through
+            and self.waiting == self._answered_waiting
+            and not self._decisions
+        ):
+            return None
+        self._answered_through = self.through
+        self._answered_waiting = self.waiting
+        decisions, self._decisions = self._decisions, []
+        return Answer(
+            self.host, self.epoch, self.through, self.waiting, self._published_ns, decisions
+        )

@@ -1,0 +1,65 @@
+"""What an observer sees of a run while it goes on."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["EngineStatus", "StrategyStatus"]
+
+
+class StrategyStatus(msgspec.Struct, frozen=True):
+    """One line of the live table.
+
+    Attributes:
+        status: Lifecycle state, or ``no data`` where the market does not serve the streams.
+        position: Signed quantity, base currency.
+        pnl: Realised and unrealised profit, quote currency.
+        return_pct: `pnl` in percent of the strategy's capital.
+        trades: Closed round trips.
+        open_orders: Orders working at the gateway.
+        last_signal: Action and time of the newest signal; empty before the first.
+        candles: Candles processed.
+        lag: Candles behind the head of its stream.
+        errors: Exceptions contained so far.
+        cause: Why it is in `error`; empty otherwise.
+    """
+
+    id: str
+    name: str
+    type: str
+    symbol: str
+    timeframe: str
+    account: str
+    status: str
+    position: float = 0.0
+    pnl: float = 0.0
+    return_pct: float = 0.0
+    trades: int = 0
+    open_orders: int = 0
+    last_signal: str = ""
+    candles: int = 0
+    lag: int = 0
+    errors: int = 0
+    cause: str = ""
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """The whole engine at one moment.
+
+    Attributes:
+        phase: ``starting``, ``running``, ``draining`` or ``done``.
+        slice_number: Last slice the order manager has decided; -1 before the first.
+        candles: Base candles of the feed that are decided.
+        total_candles: Base candles of the whole feed; 0 where unknown.
+        latency_ms: Percentiles (``p50``, ``p90``, ``p99``, ``max``), candle published until
+            decision received; empty where there is no transport.
+    """
+
+    phase: str
+    slice_number: int
+    candles: int
+    total_candles: int
+    candles_per_s: float
+    elapsed_s: float
+    strategies: list[StrategyStatus]
+    latency_ms: dict[str, float]
