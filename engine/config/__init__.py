@@ -1,5 +1,7 @@
 """Configuration models: what a user writes, checked before anything starts."""
 
+from engine.config.load import LoadedRun, load_run, load_run_with_places
+from engine.config.problems import InvalidConfigError, Problem
 from engine.config.run import (
     AccountConfig,
     ArbitrationConfig,
@@ -23,7 +25,10 @@ __all__ = [
     "ArbitrationConfig",
     "ExecutionConfig",
     "InstrumentConfig",
+    "InvalidConfigError",
+    "LoadedRun",
     "MarketConfig",
+    "Problem",
     "RiskConfig",
     "RuleConfig",
     "RulesConfig",
@@ -32,4 +37,6 @@ __all__ = [
     "StrategyConfig",
     "SyntheticConfig",
     "SyntheticSymbol",
+    "load_run",
+    "load_run_with_places",
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from engine.config.base import ConfigModel
+from engine.errors import ConfigError
 from engine.timeframes import timeframe_ms
 
 __all__ = ["RiskConfig", "RuleConfig", "RulesConfig", "SizingConfig", "StrategyConfig"]
@@ -127,7 +128,11 @@ class StrategyConfig(ConfigModel):
     @classmethod
     def _known_timeframes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for timeframe in value:
-            timeframe_ms(timeframe)
+            try:
+                timeframe_ms(timeframe)
+            except ConfigError as error:
+                # pydantic gives a place to a ValueError only.
+                raise ValueError(str(error)) from None
         return value
 
     @model_validator(mode="after")
