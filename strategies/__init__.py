@@ -1,1 +1,18 @@
 """The plugin SDK and the built-in strategy types."""
+
+from engine.errors import StrategyError
+from engine.instance.services import StrategyServices
+from engine.types import Candle, Fill, OrderType, Side, Tick
+from strategies.base import Strategy, StrategyMetadata
+
+__all__ = [
+    "Candle",
+    "Fill",
+    "OrderType",
+    "Side",
+    "Strategy",
+    "StrategyError",
+    "StrategyMetadata",
+    "StrategyServices",
+    "Tick",
+]
