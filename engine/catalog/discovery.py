@@ -195,7 +195,7 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # foreign code may raise anything; discovery reports it
+    except (Exception, SystemExit) as error:  # foreign code raises anything; reported
         del sys.modules[name]
         raise PluginError(f"plugin {path}: {type(error).__name__}: {error}") from error
     return module
@@ -239,7 +239,7 @@ def _check_schema(cls: type[StrategyPlugin], path: Path) -> None:
             f"plugin {path}: get_parameters_schema is not a JSON Schema (Draft 7): "
             f"{error.json_path}: {error.message}"
         ) from error
-    except Exception as error:  # foreign code may raise anything; discovery reports it
+    except Exception as error:  # foreign code raises anything; reported
         raise PluginError(
             f"plugin {path}: get_parameters_schema: {type(error).__name__}: {error}"
         ) from error
