@@ -1,1 +1,35 @@
 """Market data: validation, log, aggregation, distribution, feeds."""
+
+from engine.market.aggregation import CandleAggregator, aggregate_columns
+from engine.market.columns import CandleColumns
+from engine.market.distribution import DataDistributor, select_streams
+from engine.market.files import FileReport, read_candles
+from engine.market.log import SliceLog, StreamLog
+from engine.market.market import Market, open_market
+from engine.market.pacing import Pacer
+from engine.market.symbols import FileSpec, parse_file_spec, symbol_key
+from engine.market.synthetic import synthetic_columns
+from engine.market.validation import CandleValidator, Reason, Rejection, ValidationReport
+
+__all__ = [
+    "CandleAggregator",
+    "CandleColumns",
+    "CandleValidator",
+    "DataDistributor",
+    "FileReport",
+    "FileSpec",
+    "Market",
+    "Pacer",
+    "Reason",
+    "Rejection",
+    "SliceLog",
+    "StreamLog",
+    "ValidationReport",
+    "aggregate_columns",
+    "open_market",
+    "parse_file_spec",
+    "read_candles",
+    "select_streams",
+    "symbol_key",
+    "synthetic_columns",
+]

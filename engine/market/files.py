@@ -1,0 +1,285 @@
+"""Candle files (Parquet, CSV) as validated columns.
+
+A file that cannot be understood as a whole is a `DataError` that names the file, what is
+required, what was found and what to do. A row that cannot be used is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from engine.errors import ConfigError, DataError
+from engine.market.columns import CandleColumns, Ints
+from engine.market.symbols import FileSpec
+from engine.market.validation import Reason, Rejection, ValidationReport, validate_rows
+from engine.timeframes import format_time, parse_time
+
+__all__ = ["REQUIRED_COLUMNS", "FileReport", "read_candles"]
+
+NUMBER_COLUMNS = ("open", "high", "low", "close", "volume")
+REQUIRED_COLUMNS = ("open_time", *NUMBER_COLUMNS)
+_REQUIREMENT = (
+    "a candle file needs the columns open_time (UTC: datetime, integer milliseconds or ISO 8601 "
+    "text), open, high, low, close, volume (numbers)"
+)
+_PARQUET_MAGIC = b"PAR1"
+_PARQUET_MINIMUM_BYTES = 12
+_LAST_TIME = 253_402_300_800_000  # 10000-01-01: past the calendar
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """What was found in one source of candles.
+
+    Attributes:
+        source: Path of the file, or `synthetic`.
+        symbol: Symbol the source holds.
+        timeframe: Timeframe the source holds.
+        rows: Rows in the file.
+        accepted: Rows that became candles.
+        rejected: Count of refused rows by reason.
+        examples: First refused rows of each reason.
+        gaps: Places where candles are missing.
+        missing: Missing candles in all gaps together.
+        first_open_time: Start of the first candle, ms UTC.
+        last_open_time: Start of the last candle, ms UTC.
+        ignored_columns: Columns of the file that are not used.
+    """
+
+    source: str
+    symbol: str
+    timeframe: str
+    rows: int
+    accepted: int
+    rejected: dict[str, int]
+    examples: tuple[Rejection, ...]
+    gaps: int
+    missing: int
+    first_open_time: int
+    last_open_time: int
+    ignored_columns: tuple[str, ...] = ()
+
+
+def read_candles(spec: FileSpec) -> tuple[CandleColumns, FileReport]:
+    """Read and validate one file. Blocks on the disk.
+
+    Raises:
+        DataError: The file cannot be read, lacks a column, or holds no usable candle.
+    """
+    frame, ignored = _required_columns(_read_frame(spec.path), spec.path)
+    report = ValidationReport()
+    times = _times(frame["open_time"], spec.path)
+    numbers = [_numbers(frame[name], spec.path) for name in NUMBER_COLUMNS]
+    keep = _readable(frame, times, numbers, report)
+    rows = None
+    if keep is not None:
+        rows = np.flatnonzero(keep)
+        times, numbers = times.filter(pl.Series(keep)), [n.filter(pl.Series(keep)) for n in numbers]
+    open_, high, low, close, volume = (column.to_numpy() for column in numbers)
+    columns, report = validate_rows(
+        spec.timeframe,
+        times.to_numpy(),
+        (open_, high, low, close, volume),
+        rows=rows,
+        report=report,
+    )
+    _require_usable(columns, report, times, spec)
+    return columns, FileReport(
+        source=str(spec.path),
+        symbol=spec.symbol,
+        timeframe=spec.timeframe,
+        rows=report.rows,
+        accepted=report.accepted,
+        rejected={str(reason): count for reason, count in report.rejected.items()},
+        examples=tuple(report.examples),
+        gaps=report.gaps,
+        missing=report.missing,
+        first_open_time=int(columns.open_time[0]),
+        last_open_time=int(columns.open_time[-1]),
+        ignored_columns=ignored,
+    )
+
+
+def _read_frame(path: Path) -> pl.DataFrame:
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, a candle file is required; name the files in it")
+    kind = path.suffix.lower()
+    if kind not in {".parquet", ".csv"}:
+        raise DataError(f"{path}: must end in .parquet or .csv, got {kind or 'no ending'!r}")
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty (0 bytes); {_REQUIREMENT}")
+        if kind == ".parquet":
+            _require_whole_parquet(path)
+            return pl.read_parquet(path, glob=False, hive_partitioning=False)
+        # All cells as text: a word among numbers then costs its row and not the file.
+        return pl.read_csv(path, infer_schema=False, glob=False)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file; check the path (relative ones start at {Path.cwd()})"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{path}: is not a readable {kind[1:]} file: {what[:200]}; write it again or get a "
+            "fresh copy"
+        ) from error
+
+
+def _require_whole_parquet(path: Path) -> None:
+    """Refuse a file without Parquet's four marker bytes at both ends: another format, or cut."""
+    with path.open("rb") as file:
+        head = file.read(len(_PARQUET_MAGIC))
+        size = path.stat().st_size
+        file.seek(max(0, size - len(_PARQUET_MAGIC)))
+        tail = file.read()
+    if head != _PARQUET_MAGIC:
+        raise DataError(
+            f"{path}: is not a Parquet file (must begin with 'PAR1', begins with {head!r}); "
+            "check the ending of the name"
+        )
+    if size < _PARQUET_MINIMUM_BYTES or tail != _PARQUET_MAGIC:
+        raise DataError(
+            f"{path}: the Parquet file is truncated (must end with 'PAR1', ends with {tail!r} "
+            f"after {size} bytes); get a fresh copy"
+        )
+
+
+def _required_columns(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the six columns under their own names, and the names of all others."""
+    found: dict[str, str] = {}
+    for column in frame.columns:
+        name = column.strip().lower()
+        if name in found and name in REQUIRED_COLUMNS:
+            raise DataError(
+                f"{path}: has the columns {found[name]!r} and {column!r}, only one may be "
+                f"called {name!r}; rename or drop the other"
+            )
+        found[name] = column
+    absent = [name for name in REQUIRED_COLUMNS if name not in found]
+    if absent:
+        raise DataError(
+            f"{path}: lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)} "
+            f"(found: {', '.join(frame.columns) or 'none'}); {_REQUIREMENT}"
+        )
+    if frame.height == 0:
+        raise DataError(f"{path}: holds no rows; at least one candle is required")
+    used = {found[name] for name in REQUIRED_COLUMNS}
+    ignored = tuple(column for column in frame.columns if column not in used)
+    return frame.select(pl.col(found[name]).alias(name) for name in REQUIRED_COLUMNS), ignored
+
+
+def _times(column: pl.Series, path: Path) -> pl.Series:
+    """Return open times as Int64 ms UTC, null where a cell cannot be read."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
+        times = column.dt.epoch("ms")
+    elif dtype == pl.Date:
+        times = column.cast(pl.Datetime("ms")).dt.epoch("ms")
+    elif dtype.is_integer():
+        times = column.cast(pl.Int64, strict=False)
+    elif dtype == pl.String:
+        times = _times_from_text(column)
+    else:
+        raise DataError(
+            f"{path}: column open_time is {dtype}, must be datetime, integer milliseconds or "
+            "ISO 8601 text, in UTC; convert it"
+        )
+    # Outside the calendar there is no candle, and differences could overflow.
+    times = times.set(~times.is_between(0, _LAST_TIME, closed="left").fill_null(value=True), None)
+    return _require_some(times, column, path, "times like 2024-01-01T00:00:00Z or 1704067200000")
+
+
+def _times_from_text(column: pl.Series) -> pl.Series:
+    times = column.str.strip_chars().cast(pl.Int64, strict=False)
+    if times.null_count() == 0:
+        return times
+    numbers = times.to_list()
+    for row, (number, text) in enumerate(zip(numbers, column.to_list(), strict=True)):
+        if number is None and text is not None:
+            try:
+                numbers[row] = parse_time(text)
+            except ConfigError:
+                continue  # stays null: the row is refused and counted
+    return pl.Series(column.name, numbers, dtype=pl.Int64)
+
+
+def _numbers(column: pl.Series, path: Path) -> pl.Series:
+    """Return a number column as Float64, null where a cell is no number."""
+    dtype = column.dtype
+    if dtype == pl.String and path.suffix.lower() == ".csv":
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+        return _require_some(numbers, column, path, "numbers like 42000.5")
+    if dtype.is_numeric():
+        return column.cast(pl.Float64, strict=False)
+    raise DataError(
+        f"{path}: column {column.name} is {dtype}, must be a number; write it as Float64"
+    )
+
+
+def _require_some(parsed: pl.Series, raw: pl.Series, path: Path, like: str) -> pl.Series:
+    if parsed.null_count() == len(parsed):
+        raise DataError(
+            f"{path}: column {raw.name} must hold {like}, no cell does (the first is "
+            f"{raw[0]!r}); check separator, header and units"
+        )
+    return parsed
+
+
+def _readable(
+    frame: pl.DataFrame, times: pl.Series, numbers: Sequence[pl.Series], report: ValidationReport
+) -> np.typing.NDArray[np.bool_] | None:
+    """Count rows with a cell that is empty or no number; return the others, None for all."""
+    columns = (times, *numbers)
+    if not any(column.null_count() for column in columns):
+        return None
+    keep = np.ones(frame.height, dtype=np.bool_)
+    for column in columns:
+        keep &= column.is_not_null().to_numpy()
+    for row in np.flatnonzero(~keep).tolist():
+        report.rows += 1
+        time = times[row]
+        name = next(c.name for c in columns if c[row] is None)
+        cell = frame[name][row]
+        what = "is empty" if cell is None else f"{cell!r} cannot be read"
+        at = "no time" if time is None else format_time(time)
+        report.reject(Rejection(Reason.UNREADABLE, row, time, f"{at}: {name} {what}"))
+    return keep
+
+
+def _require_usable(
+    columns: CandleColumns, report: ValidationReport, times: pl.Series, spec: FileSpec
+) -> None:
+    """Refuse a file without candles, or one that is not in time order by and large."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in report.rejected.items())
+    unordered = report.rejected.get(Reason.OUT_OF_ORDER, 0)
+    if 2 * unordered > report.rows:
+        raise DataError(
+            f"{spec.path}: rows must be in ascending order of open_time, {unordered} of "
+            f"{report.rows} are not; sort the file"
+        )
+    if len(columns) == 0:
+        example = report.examples[0].detail
+        hint = _unit_hint(times.to_numpy())
+        raise DataError(
+            f"{spec.path}: none of {report.rows} rows is a valid {spec.timeframe} candle "
+            f"({reasons}; first: {example}); check units and timeframe{hint}"
+        )
+
+
+def _unit_hint(times: Ints) -> str:
+    """Recognise the two usual mistakes by their size: seconds, and micro- or nanoseconds."""
+    if len(times) == 0:
+        return ""
+    typical = int(np.median(times))
+    if 10**8 < typical < 10**10:
+        return " (open_time looks like seconds, milliseconds are required)"
+    if typical > 10**14:
+        return " (open_time looks like micro- or nanoseconds, milliseconds are required)"
+    return ""
