@@ -1,1 +1,29 @@
 """Streaming indicators and their batch twins."""
+
+from indicators.bars import PRICES, Array, Bar
+from indicators.catalog import Catalog, catalog, lookup
+from indicators.errors import IndicatorError
+from indicators.indicator import Indicator, batch, create
+from indicators.info import IndicatorInfo, Input
+from indicators.manager import IndicatorManager
+from indicators.parameters import Parameter
+from indicators.specs import IndicatorSpec, spec
+
+__all__ = [
+    "PRICES",
+    "Array",
+    "Bar",
+    "Catalog",
+    "Indicator",
+    "IndicatorError",
+    "IndicatorInfo",
+    "IndicatorManager",
+    "IndicatorSpec",
+    "Input",
+    "Parameter",
+    "batch",
+    "catalog",
+    "create",
+    "lookup",
+    "spec",
+]

@@ -1,0 +1,182 @@
+"""The calculation inside an indicator: plain numbers in, plain numbers out, one bar at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from indicators.bars import Array
+from indicators.library import InsufficientHistory
+
+__all__ = ["NAN", "HandleKernel", "Kernel", "Value", "leading_gap", "replay"]
+
+NAN = float("nan")
+
+Value = float | tuple[float, ...]
+"""What one bar gives: a number, or a tuple where the indicator has several outputs."""
+
+
+class Kernel(Protocol):
+    """A calculation over one or several input series.
+
+    Inputs are finite: whoever feeds a kernel calls `skip` for a bar on which they are not.
+    """
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether there is a value yet; never turns back."""
+
+    @property
+    def update(self) -> Callable[..., Value]:
+        """The function that commits one bar and returns its value (NaN before ready).
+
+        Once `ready` the same function serves for good, so a caller may keep it.
+        """
+
+    def peek(self, *inputs: float) -> Value:
+        """Return what `update` would return; commits nothing."""
+
+    def skip(self) -> None:
+        """Count a bar whose inputs are undefined; its value is NaN."""
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        """Start anew and consume whole arrays (finite after a leading NaN gap).
+
+        Returns:
+            One array per output, NaN before ready; the state is as if the bars had streamed.
+        """
+
+
+def leading_gap(arrays: Sequence[Array]) -> int:
+    """Return how many first rows have a NaN or infinity in any array (all rows: the length)."""
+    finite = np.isfinite(arrays[0])
+    for array in arrays[1:]:
+        finite &= np.isfinite(array)
+    at = int(finite.argmax()) if finite.size else 0
+    return at if finite.size and finite[at] else int(finite.size)
+
+
+def replay(kernel: Kernel, arrays: Sequence[Array], width: int) -> list[Array]:
+    """Stream arrays through a fresh kernel; rows that are not finite are skipped.
+
+    Returns:
+        One array per output, NaN before ready and on skipped rows.
+    """
+    size = arrays[0].size
+    out = np.full((width, size), NAN)
+    finite = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    for i, (row, usable) in enumerate(
+        zip(zip(*(array.tolist() for array in arrays), strict=True), finite.tolist(), strict=True)
+    ):
+        if usable:
+            out[:, i] = kernel.update(*row)
+        else:
+            kernel.skip()
+    return list(out)
+
+
+class HandleKernel:
+    """One of TA-Lib's streaming handles, and the short history until it can be opened.
+
+    The history is dropped the moment the handle opens. Where TA-Lib's seeding wants more bars
+    than the lookback says, opening is tried again with each further bar.
+    """
+
+    __slots__ = ("_arguments", "_blank", "_handle", "_history", "_minimum", "_open", "_skipped")
+
+    def __init__(self, opener: Any, arguments: tuple[float, ...], minimum: int, width: int) -> None:
+        """Prepare a handle.
+
+        Args:
+            opener: A class of `talib.stream`.
+            arguments: Its parameters, in order.
+            minimum: Bars of history without which it cannot open.
+            width: Number of outputs.
+        """
+        self._open = opener
+        self._arguments = arguments
+        self._minimum = minimum
+        self._blank: Value = NAN if width == 1 else (NAN,) * width
+        self._handle: Any = None
+        self._history: list[tuple[float, ...]] | None = []
+        self._skipped = 0
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the handle is open."""
+        return self._handle is not None
+
+    @property
+    def update(self) -> Callable[..., Value]:
+        """The handle's own ``update`` once it is open: no layer of ours in between."""
+        handle = self._handle
+        if handle is None:
+            return self._warm
+        update: Callable[..., Value] = handle.update
+        return update
+
+    def _warm(self, *inputs: float) -> Value:
+        history = self._history
+        if history is None:
+            value: Value = self._handle.update(*inputs)
+            return value
+        history.append(inputs)
+        handle = self._try_open(history)
+        if handle is None:
+            return self._blank
+        self._handle = handle
+        self._history = None
+        first: Value = handle.value
+        return first
+
+    def _try_open(self, history: list[tuple[float, ...]]) -> Any:
+        if len(history) < self._minimum:
+            return None
+        # The skipped rows lead as NaN: functions that report an index count them, as batch does.
+        gap = [NAN] * self._skipped
+        arrays = [np.array(gap + list(series)) for series in zip(*history, strict=True)]
+        try:
+            return self._open(*arrays, *self._arguments)
+        except InsufficientHistory:
+            return None
+
+    def peek(self, *inputs: float) -> Value:
+        """Return what `update` would return; before ready, on a handle opened for the question."""
+        history = self._history
+        handle = self._handle if history is None else self._try_open([*history, inputs])
+        if handle is None:
+            return self._blank
+        value: Value = handle.value if history is not None else handle.peek(*inputs)
+        return value
+
+    def skip(self) -> None:
+        """Count a bar that is not fed; a gap before the first history bar is not history."""
+        if self._history is None:
+            self._handle.advance()
+        elif not self._history:
+            self._skipped += 1
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        """Open on whole arrays: one pass in C for both the values and the handle."""
+        size = arrays[0].size
+        gap = leading_gap(arrays)
+        try:
+            if size - gap < self._minimum:
+                raise InsufficientHistory  # noqa: TRY301 - one way out for both kinds of "too few"
+            handle, filled = self._open.open_and_fill(*arrays, *self._arguments)
+        except InsufficientHistory:
+            self._handle = None
+            self._skipped = gap
+            self._history = list(zip(*(array[gap:].tolist() for array in arrays), strict=True))
+            width = 1 if isinstance(self._blank, float) else len(self._blank)
+            return [np.full(size, NAN) for _ in range(width)]
+        self._handle = handle
+        self._history = None
+        begin = handle.out_range.begidx
+        series = filled if isinstance(filled, tuple) else (filled,)
+        outputs = [np.array(array, dtype=np.float64) for array in series]
+        for output in outputs:
+            output[:begin] = NAN  # integer outputs hold 0 there
+        return outputs
