@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import msgspec
 
-__all__ = ["EngineStatus", "StrategyStatus"]
+if TYPE_CHECKING:
+    from engine.config import StrategyConfig
+
+__all__ = ["EngineStatus", "StrategyStatus", "idle_status"]
 
 
 class StrategyStatus(msgspec.Struct, frozen=True):
@@ -41,6 +47,25 @@ class StrategyStatus(msgspec.Struct, frozen=True):
     lag: int = 0
     errors: int = 0
     cause: str = ""
+
+
+def idle_status(config: StrategyConfig, missing: Sequence[str] = ()) -> StrategyStatus:
+    """Return the line of a strategy that has no instance.
+
+    Args:
+        config: The strategy.
+        missing: Streams it wants that the market does not serve.
+    """
+    return StrategyStatus(
+        id=config.id,
+        name=config.name,
+        type=config.type,
+        symbol=config.symbol,
+        timeframe=config.timeframe,
+        account=config.account,
+        status="no data" if missing else "created",
+        cause=f"no data for {', '.join(missing)}" if missing else "",
+    )
 
 
 class EngineStatus(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from engine.config.base import ConfigModel
 from engine.config.strategy import Identifier, StrategyConfig
+from engine.errors import ConfigError
+from engine.money import parse_symbol
 
 __all__ = [
     "AccountConfig",
@@ -157,3 +159,22 @@ class RunConfig(ConfigModel):
             if account.id == strategy.account:
                 return account
         return self.accounts[0]
+
+    def capital_of(self, strategy: StrategyConfig) -> Decimal:
+        """Return a strategy's capital: its own, else its account's balance of the quote currency.
+
+        Raises:
+            ConfigError: The account has no balance of that currency.
+        """
+        if strategy.capital is not None:
+            return strategy.capital
+        account = self.account_of(strategy)
+        _, quote = parse_symbol(strategy.symbol)
+        try:
+            return account.balances[quote]
+        except KeyError:
+            raise ConfigError(
+                f"strategy {strategy.id!r}: {strategy.symbol} is paid in {quote}, but account "
+                f"{account.id!r} holds only {', '.join(account.balances)}; "
+                f"add a {quote} balance to it"
+            ) from None

@@ -64,6 +64,7 @@ class Coordinator:
         self._current: MarketSlice | None = None
         self._decisions: dict[int, list[Decision]] = {}
         self._restless: dict[str, _Participant] = {}
+        self._history: dict[str, list[SliceEvent]] = {}
         self._received = -1
         self.matched = -1
         self.decided = -1
@@ -194,18 +195,28 @@ class Coordinator:
         """
         for event in events:
             member = self._by_instance.get(event.instance)
+            slice_number = self.matched
             if member is not None:
-                member.events.append(SliceEvent(max(self.matched, member.through), event))
-                self._restless[member.host] = member
+                slice_number = max(slice_number, member.through)
+            self._post_one(SliceEvent(slice_number, event))
         return self._releases()
+
+    def history(self, instance: str) -> list[SliceEvent]:
+        """Return every event of an instance so far; a restarted one takes over from them."""
+        return list(self._history.get(instance, ()))
 
     def _post(self, events: Iterable[OrderEvent]) -> None:
         slice_number = self.matched
         for event in events:
-            member = self._by_instance.get(event.instance)
-            if member is not None:
-                member.events.append(SliceEvent(slice_number, event))
-                self._restless[member.host] = member
+            self._post_one(SliceEvent(slice_number, event))
+
+    def _post_one(self, entry: SliceEvent) -> None:
+        instance = entry.event.instance
+        self._history.setdefault(instance, []).append(entry)
+        member = self._by_instance.get(instance)
+        if member is not None:
+            member.events.append(entry)
+            self._restless[member.host] = member
 
     def _releases(self) -> list[tuple[str, Release]]:
         matched = self.matched

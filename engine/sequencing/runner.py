@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.errors import StrategyError
-from engine.sequencing.messages import Answer, CandleBatch, Release, SliceDecision
+from engine.sequencing.messages import Answer, CandleBatch, Release, SliceDecision, SliceEvent
 from engine.timeframes import timeframe_ms
 from engine.types import Candle, Decision, OrderEvent, StreamId
 
@@ -33,6 +33,10 @@ class RunnableInstance(Protocol):
 
     def on_event(self, event: OrderEvent) -> None:
         """Apply an order event."""
+        ...
+
+    def on_history(self, candle: Candle) -> None:
+        """Process a candle from before the instance took part: no strategy call, no intent."""
         ...
 
     def must_hear(self, candle: Candle, *, late: bool) -> bool:
@@ -51,7 +55,9 @@ class InstanceRunner:
         epoch: Number of this start.
         streams: The instance's streams. One stream is processed as candles arrive; several are
             merged in slice order, which needs `mark` calls.
-        live_from: First slice whose decisions count; earlier candles are history.
+        live_from: First slice the instance takes part in; earlier candles are its history.
+        inherited: Order events of earlier starts; they come to the instance between the same
+            candles of its history as they did then, so position and metrics carry over.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class InstanceRunner:
         epoch: int,
         streams: Sequence[str],
         live_from: int = 0,
+        inherited: Sequence[SliceEvent] = (),
     ) -> None:
         self.instance = instance
         self.host = host
@@ -71,6 +78,7 @@ class InstanceRunner:
         self._matched = -1
         self._processed = -1
         self._live_from = live_from
+        self._inherited = deque(inherited)
         self._streams = tuple(streams)
         ordered = sorted(
             streams, key=lambda stream: (timeframe_ms(StreamId.parse(stream).timeframe), stream)
@@ -173,6 +181,8 @@ class InstanceRunner:
         instance = self.instance
         on_candle = instance.on_candle
         self.waiting = -1
+        if self._inherited or (queue and queue[0][0] < self._live_from):
+            self._relive()
         while queue:
             number, _time, candle = queue[0]
             if self._matched < number and self._must_hear_slice(number):
@@ -181,7 +191,7 @@ class InstanceRunner:
             while True:
                 queue.popleft()
                 decision = on_candle(candle)
-                if decision is not None and number >= self._live_from:
+                if decision is not None:
                     self._decisions.append(SliceDecision(number, decision))
                 if not queue or queue[0][0] != number:
                     break
@@ -192,6 +202,19 @@ class InstanceRunner:
         if len(self._streams) > 1:
             self.through = max(self.through, self._marked)
         return False
+
+    def _relive(self) -> None:
+        """Take the instance through its history, up to the slice it takes part from."""
+        instance, inherited = self.instance, self._inherited
+        while self._queue and self._queue[0][0] < self._live_from:
+            number, _time, candle = self._queue.popleft()
+            while inherited and inherited[0].slice < number:
+                instance.on_event(inherited.popleft().event)
+            instance.on_history(candle)
+            self._processed = self.through = number
+        if self._queue:
+            while inherited:
+                instance.on_event(inherited.popleft().event)
 
     def _must_hear_slice(self, number: int) -> bool:
         """Tell whether any candle of the slice at the head of the queue must wait."""

@@ -1,0 +1,77 @@
+"""The thin client everyone outside the actors uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from actors.fleet import call
+from engine.config import StrategyConfig
+from engine.instance import Command, Pause, Resume, Update
+from engine.report import EngineExtract, StrategyOutcome
+from engine.status import EngineStatus
+
+__all__ = ["EngineClient"]
+
+_START_STRATEGY_TIMEOUT_S = 120.0
+
+
+class EngineClient:
+    """Control calls to a running engine; knows nothing of how it is built.
+
+    Every method may raise `ChorusError`: unknown strategy, not allowed in its state, or no answer
+    in time. None of them holds up candles.
+    """
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+
+    def status(self) -> EngineStatus:
+        """Return the state of everything as last heard."""
+        status: EngineStatus = call(self._manager.status.remote())
+        return status
+
+    def metrics(self, strategy_id: str) -> StrategyOutcome:
+        """Return one strategy's state and metrics as of its last candle."""
+        outcome: StrategyOutcome = call(self._manager.metrics.remote(strategy_id))
+        return outcome
+
+    def pause(self, strategy_id: str) -> None:
+        """Stop a strategy from wanting anything; it keeps watching the market."""
+        self._command(strategy_id, Pause())
+
+    def resume(self, strategy_id: str) -> None:
+        """Let a paused strategy act again."""
+        self._command(strategy_id, Resume())
+
+    def update(self, strategy_id: str, parameters: Mapping[str, Any]) -> None:
+        """Change parameters the strategy type marks as updatable, from the next candle on."""
+        self._command(strategy_id, Update(dict(parameters)))
+
+    def start(self, config: StrategyConfig, *, capital: Decimal, plugin_file: str) -> None:
+        """Add a strategy to the running engine."""
+        call(
+            self._manager.start_strategy.remote(config, capital, plugin_file),
+            _START_STRATEGY_TIMEOUT_S,
+        )
+
+    def stop(self, strategy_id: str) -> None:
+        """Stop a strategy and end its process; its position and protective orders stay."""
+        call(self._manager.stop_strategy.remote(strategy_id))
+
+    def restart(self, strategy_id: str) -> None:
+        """Start a strategy afresh, whatever its state; its position carries over."""
+        call(self._manager.restart_strategy.remote(strategy_id), _START_STRATEGY_TIMEOUT_S)
+
+    def stop_engine(self) -> None:
+        """Stop the feed; what is published is still decided."""
+        call(self._manager.stop.remote())
+
+    def extract(self) -> EngineExtract:
+        """Return everything a report needs."""
+        extract: EngineExtract = call(self._manager.extract.remote(), _START_STRATEGY_TIMEOUT_S)
+        return extract
+
+    def _command(self, strategy_id: str, command: Command) -> None:
+        call(self._manager.command.remote(strategy_id, command))

@@ -1,0 +1,71 @@
+"""Starting Ray small and quiet on this machine, and stopping it without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+
+__all__ = ["ACTOR_OPTIONS", "embedded_cluster", "spawn"]
+
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+ACTOR_OPTIONS: dict[str, Any] = {
+    # A whole 0 would make Ray place actors at random; a fraction keeps its bin packing.
+    "num_cpus": 0.001,
+    # Retried calls may run out of order and twice; whoever calls decides what a failure means.
+    "max_restarts": 0,
+    "max_task_retries": 0,
+}
+
+@contextlib.contextmanager
+def embedded_cluster(actors: int) -> Iterator[Path]:
+    """Run Ray in this process tree for the length of a `with` block.
+
+    Nothing listens beyond this machine, no dashboard, no log forwarding, and nothing is left
+    behind: processes and the session folder go with the block.
+
+    Args:
+        actors: How many actors will be started; sizes the process table.
+
+    Yields:
+        A private folder (mode 0700) for the engine's sockets.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="chorus-"))
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(os.cpu_count() or 1, 1 + actors // 1000),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _temp_dir=str(folder / "ray"),
+        )
+        yield folder / "data"
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def spawn(actor_class: type, *args: Any, threads: int, **options: Any) -> Any:
+    """Start an actor of a plain class.
+
+    Args:
+        actor_class: The class; it knows nothing of Ray itself, so tests may use it directly.
+        args: Constructor arguments.
+        threads: Calls the actor may serve at the same time, its `run` included.
+        options: Further Ray options.
+
+    Returns:
+        The actor's handle.
+    """
+    settings = {**ACTOR_OPTIONS, "max_concurrency": threads, **options}
+    return ray.remote(**settings)(actor_class).remote(*args)

@@ -1,0 +1,214 @@
+"""The strategies' actors: one per strategy, started in waves, killed alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar, cast
+
+import msgspec
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from actors.cluster import spawn
+from actors.strategy import StrategyActor, StrategySpec
+from actors.wire import Endpoints
+from engine.config import StrategyConfig
+from engine.errors import ChorusError
+from engine.status import idle_status
+
+__all__ = ["CONTROL_TIMEOUT_S", "START_TIMEOUT_S", "Fleet", "Hosted", "call", "failure_text"]
+
+WAVE = 8
+"""Actors started at the same time; each costs about half a second of processor time."""
+
+START_TIMEOUT_S = 60.0
+CONTROL_TIMEOUT_S = 15.0
+ATTACH_POLL_S = 0.02
+
+_THREADS = 3
+
+T = TypeVar("T")
+
+
+def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
+    """Wait for an actor's answer.
+
+    Raises:
+        ChorusError: The actor raised it, died, or did not answer in time.
+    """
+    try:
+        return ray.get(ref, timeout=timeout_s)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, ChorusError | TimeoutError):
+            raise ChorusError(str(cause) or "no answer in time") from error
+        raise ChorusError(failure_text(error)) from error
+    except RayActorError as error:
+        raise ChorusError(failure_text(error)) from error
+    except GetTimeoutError as error:
+        raise ChorusError(f"no answer within {timeout_s:g} s") from error
+
+
+def failure_text(error: Exception) -> str:
+    """Return one line that says why an actor failed."""
+    if isinstance(error, RayTaskError):
+        return f"{type(error.cause).__name__}: {error.cause}"
+    if isinstance(error, RayActorError):
+        return "its process ended by itself: killed, out of memory, a crash, or an exit call"
+    return f"{type(error).__name__}: {error}"
+
+
+class Hosted:
+    """One strategy and the actor that runs it now, if any.
+
+    Attributes:
+        epoch: Number of its starts; messages of an older one are refused.
+        actor: Handle, None while none runs.
+        running: Reference to the actor's `run`; it resolves when the actor's process ends.
+        failure: Why there is no actor although there should be one; empty otherwise.
+        status: The newest status it sent.
+    """
+
+    def __init__(self, config: StrategyConfig) -> None:
+        self.config = config
+        self.epoch = 0
+        self.actor: Any = None
+        self.running: Any = None
+        self.failure = ""
+        self.status = idle_status(config)
+
+    def fail(self, cause: str) -> None:
+        """Note that the strategy cannot run."""
+        self.actor = self.running = None
+        self.failure = cause
+        self.status = msgspec.structs.replace(self.status, status="error", cause=cause)
+
+
+class Fleet:
+    """Starts and ends strategy actors; does not decide which.
+
+    Not thread-safe: the manager calls it under its lock.
+    """
+
+    def __init__(
+        self,
+        strategies: Iterable[StrategyConfig],
+        *,
+        plugin_files: dict[str, str],
+        capital: dict[str, Decimal],
+        endpoints: Endpoints,
+    ) -> None:
+        self._plugin_files = plugin_files
+        self._capital = capital
+        self._endpoints = endpoints
+        self._market: Any = None
+        self._orders: Any = None
+        self.hosted: dict[str, Hosted] = {config.id: Hosted(config) for config in strategies}
+
+    def add(self, member: Hosted, *, capital: Decimal, plugin_file: str) -> None:
+        """Take in a strategy that was not there at the start; `start` starts it."""
+        self.hosted[member.config.id] = member
+        self._capital[member.config.id] = capital
+        self._plugin_files.setdefault(member.config.type, plugin_file)
+
+    def connect(self, market: Any, orders: Any) -> None:
+        """Take the handles of market data and order manager."""
+        self._market = market
+        self._orders = orders
+
+    def start(self, members: Sequence[Hosted]) -> None:
+        """Start actors in waves and wait until each listens.
+
+        One that cannot start is noted as failed; the others are not held up.
+        """
+        for first in range(0, len(members), WAVE):
+            wave = members[first : first + WAVE]
+            for member in wave:
+                self._spawn(member)
+            for member in wave:
+                self._prepare(member)
+        self._await_attached([member for member in members if member.actor is not None])
+
+    def _spawn(self, member: Hosted) -> None:
+        config = member.config
+        member.epoch += 1
+        member.failure = ""
+        spec = StrategySpec(
+            config,
+            self._plugin_files[config.type],
+            self._capital[config.id],
+            member.epoch,
+            self._endpoints,
+        )
+        member.actor = spawn(StrategyActor, spec, self._market, threads=_THREADS)
+
+    def _prepare(self, member: Hosted) -> None:
+        config = member.config
+        try:
+            call(member.actor.prepare.remote(), START_TIMEOUT_S)
+            live_from, inherited = call(
+                self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
+            )
+            self._market.subscribe.remote(config.id, config.streams)
+            call(member.actor.attach.remote(live_from, inherited), START_TIMEOUT_S)
+        except ChorusError as error:
+            self.end(member, f"could not start: {error}", failed=True)
+            return
+        member.running = member.actor.run.remote()
+
+    def _await_attached(self, members: Sequence[Hosted]) -> None:
+        """Wait until the publisher knows every subscription; nobody may miss the first candle."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        waiting = {member.config.id: member for member in members}
+        while waiting:
+            for host in call(self._market.attached.remote()):
+                waiting.pop(host, None)
+            if waiting and time.monotonic() > deadline:
+                for member in waiting.values():
+                    self.end(member, "could not start: no connection to market data", failed=True)
+                return
+            if waiting:
+                time.sleep(ATTACH_POLL_S)
+
+    def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
+        """Kill a strategy's actor and let the order manager go on without it."""
+        if member.actor is not None:
+            ray.kill(member.actor, no_restart=True)
+        member.actor = member.running = None
+        if failed:
+            member.fail(reason)
+        host = member.config.id
+        call(self._orders.leave.remote(host, [host], reason))
+        self._market.unsubscribe.remote(host)
+
+    def ended(self) -> list[tuple[Hosted, str]]:
+        """Return the members whose actor ended unasked, each with the cause."""
+        runs = {member.running: member for member in self.hosted.values() if member.running}
+        if not runs:
+            return []
+        done, _ = ray.wait(list(runs), num_returns=len(runs), timeout=0)
+        found = []
+        for ref in done:
+            try:
+                ray.get(ref)
+                cause = "its loop ended"
+            except (RayTaskError, RayActorError) as error:
+                cause = failure_text(error)
+            found.append((runs[ref], cause))
+        return found
+
+    def member(self, strategy_id: str) -> Hosted:
+        """Return a strategy by id.
+
+        Raises:
+            ChorusError: No such strategy.
+        """
+        try:
+            return cast("Hosted", self.hosted[strategy_id])
+        except KeyError:
+            raise ChorusError(
+                f"strategy {strategy_id!r} is not part of this engine; "
+                f"there are: {', '.join(sorted(self.hosted))}"
+            ) from None

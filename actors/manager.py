@@ -1,0 +1,291 @@
+"""The StrategyManager actor: owns market data, order manager and one actor per strategy."""
+
+from __future__ import annotations
+
+import threading
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+from actors.cluster import spawn
+from actors.fleet import CONTROL_TIMEOUT_S, START_TIMEOUT_S, Fleet, Hosted, call
+from actors.market_data import MarketDataActor, MarketFacts, MarketProgress
+from actors.order_manager import ORDER_MANAGER, DecisionProgress, OrderManagerActor
+from actors.wire import Endpoints, bind, codec
+from engine.config import RunConfig, StrategyConfig
+from engine.errors import ChorusError, ConfigError, LifecycleError
+from engine.instance import Command
+from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
+from engine.status import EngineStatus, StrategyStatus, idle_status
+
+__all__ = ["EnginePlan", "StrategyManager"]
+
+SUPERVISE_EVERY_MS = 100
+PROGRESS_EVERY_S = 0.25
+
+_THREADS_OF_SERVICE = 4
+
+
+class EnginePlan(msgspec.Struct, frozen=True):
+    """What a StrategyManager is started with.
+
+    Attributes:
+        config: The run.
+        plugin_files: File of each strategy type in use.
+        capital: Capital of each strategy, quote currency.
+        replay: Candle files; empty for the configured market.
+        folder: Private folder for the sockets.
+    """
+
+    config: RunConfig
+    plugin_files: dict[str, str]
+    capital: dict[str, Decimal]
+    replay: list[str]
+    folder: str
+
+
+class StrategyManager:
+    """Starts, supervises and stops everything; the one address for control calls.
+
+    `run` is the supervising loop and occupies one thread until the feed has ended or `stop` is
+    called. Control calls come from other threads; the lock is held while the fleet changes.
+    """
+
+    def __init__(self, plan: EnginePlan) -> None:
+        self._plan = plan
+        self._endpoints = Endpoints.in_folder(Path(plan.folder))
+        self._lock = threading.RLock()
+        self._fleet = Fleet(
+            plan.config.strategies,
+            plugin_files=plan.plugin_files,
+            capital=plan.capital,
+            endpoints=self._endpoints,
+        )
+        self._phase = "starting"
+        self._stopping = False
+        self._facts: MarketFacts | None = None
+        self._progress = DecisionProgress(-1, 0, False, 0.0, [], {})
+        self._market: Any = None
+        self._orders: Any = None
+        self._statuses = codec(StrategyStatus)
+        self._inbox = bind(zmq.Context(), zmq.PULL, self._endpoints.status)
+
+    def start(self) -> MarketFacts:
+        """Start market data, the order manager and every strategy, then let candles flow.
+
+        Raises:
+            ChorusError: The market or the order manager cannot be started. A strategy that cannot
+                is reported as `error` and does not hold up the others.
+        """
+        config = self._plan.config
+        members = list(self._fleet.hosted.values())
+        wanted = dict.fromkeys(stream for m in members for stream in m.config.streams)
+        market = spawn(
+            MarketDataActor,
+            config.market,
+            list(wanted),
+            self._plan.replay,
+            self._endpoints,
+            threads=_THREADS_OF_SERVICE,
+        )
+        facts: MarketFacts = call(market.facts.remote(), START_TIMEOUT_S)
+        orders = spawn(
+            OrderManagerActor,
+            config,
+            facts.base_streams,
+            self._endpoints,
+            threads=_THREADS_OF_SERVICE,
+        )
+        playing = [m for m in members if m.config.enabled and self._has_data(m, facts)]
+        call(orders.register.remote([m.config for m in playing]), START_TIMEOUT_S)
+        self._market, self._orders, self._facts = market, orders, facts
+        self._services = {"market data": market.run.remote(), "order manager": orders.run.remote()}
+        with self._lock:
+            self._fleet.connect(market, orders)
+            self._fleet.start(playing)
+        self._await_order_manager()
+        call(market.begin.remote())
+        self._phase = "running"
+        return facts
+
+    @staticmethod
+    def _has_data(member: Hosted, facts: MarketFacts) -> bool:
+        missing = [stream for stream in member.config.streams if stream in facts.missing]
+        member.status = idle_status(member.config, missing)
+        return not missing
+
+    def _await_order_manager(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while ORDER_MANAGER not in call(self._market.attached.remote()):
+            if time.monotonic() > deadline:
+                raise ChorusError("order manager: no connection to market data")
+            time.sleep(0.02)
+
+    def run(self) -> None:
+        """Supervise until every candle is decided or the engine is stopped.
+
+        Raises:
+            ChorusError: Market data or the order manager failed; the engine cannot go on.
+        """
+        next_look = 0.0
+        while True:
+            self._take_statuses()
+            now = time.monotonic()
+            if now < next_look:
+                continue
+            next_look = now + PROGRESS_EVERY_S
+            self._look_after_services()
+            with self._lock:
+                self._look_after_strategies()
+            if self._progress.finished:
+                self._phase = "done"
+                return
+
+    def _take_statuses(self) -> None:
+        """Wait a moment for status messages and keep the newest of each strategy."""
+        timeout_ms = SUPERVISE_EVERY_MS
+        while self._inbox.poll(timeout_ms):
+            timeout_ms = 0
+            status = self._statuses.decode(self._inbox.recv())
+            member = self._fleet.hosted.get(status.id)
+            if member is not None and not member.failure:
+                member.status = status
+
+    def _look_after_services(self) -> None:
+        market: MarketProgress = call(self._market.progress.remote())
+        if market.failed:
+            raise ChorusError(f"market data ended: {market.failed}")
+        self._progress = call(self._orders.progress.remote())
+
+    def _look_after_strategies(self) -> None:
+        for member, cause in self._fleet.ended():
+            self._fleet.end(member, cause, failed=True)
+        for stalled in self._progress.stalled:
+            member = self._fleet.hosted[stalled.host]
+            if member.actor is None:
+                continue
+            self._fleet.end(
+                member,
+                f"no answer for {stalled.waited_s:.1f} s at slice {stalled.slice} "
+                f"(limit {self._plan.config.arbitration.window_ms / 1000:g} s); its process "
+                "was ended",
+                failed=True,
+            )
+
+    def stop(self) -> None:
+        """Stop the feed; what is published is still decided, then `run` returns."""
+        self._phase = "draining"
+        call(self._market.stop.remote())
+
+    def status(self) -> EngineStatus:
+        """Return the state of everything as last heard."""
+        progress = self._progress
+        rate = progress.candles / progress.elapsed_s if progress.elapsed_s else 0.0
+        return EngineStatus(
+            phase=self._phase,
+            slice_number=progress.decided,
+            candles=progress.candles,
+            total_candles=self._facts.total_candles if self._facts else 0,
+            candles_per_s=rate,
+            elapsed_s=progress.elapsed_s,
+            strategies=[member.status for member in self._fleet.hosted.values()],
+            latency_ms=progress.latency_ms,
+        )
+
+    def command(self, strategy_id: str, command: Command) -> None:
+        """Pause, resume, stop or update one strategy while the others run on.
+
+        Raises:
+            ChorusError: Unknown strategy, not allowed in its state, or it does not answer.
+        """
+        call(self._live(strategy_id).actor.command.remote(command))
+
+    def start_strategy(self, config: StrategyConfig, capital: Decimal, plugin_file: str) -> None:
+        """Add a strategy to the running engine; it takes part from the next slice on.
+
+        Raises:
+            ConfigError: Its id is taken or its streams are not in the feed.
+            ChorusError: It could not be started.
+        """
+        with self._lock:
+            if config.id in self._fleet.hosted:
+                raise ConfigError(f"strategy {config.id!r}: the id is taken; restart or rename it")
+            member = Hosted(config)
+            if self._facts is None or not self._has_data(member, self._facts):
+                raise ConfigError(f"strategy {config.id!r}: {member.status.cause}")
+            call(self._orders.register.remote([config]))
+            self._fleet.add(member, capital=capital, plugin_file=plugin_file)
+            self._fleet.start([member])
+        if member.failure:
+            raise ChorusError(f"strategy {config.id!r} {member.failure}")
+
+    def stop_strategy(self, strategy_id: str) -> None:
+        """Stop a strategy and end its actor; its position and protective orders stay.
+
+        Raises:
+            ChorusError: Unknown strategy.
+        """
+        with self._lock:
+            member = self._fleet.member(strategy_id)
+            self._fleet.end(member, "stopped", failed=False)
+            member.status = msgspec.structs.replace(member.status, status="stopped")
+
+    def restart_strategy(self, strategy_id: str) -> None:
+        """Start a strategy afresh, whatever state it is in; its position carries over.
+
+        Raises:
+            ChorusError: Unknown strategy, or it could not be started.
+        """
+        with self._lock:
+            member = self._fleet.member(strategy_id)
+            if member.actor is not None:
+                self._fleet.end(member, "restarted", failed=False)
+            self._fleet.start([member])
+        if member.failure:
+            raise ChorusError(f"strategy {strategy_id!r} {member.failure}")
+
+    def metrics(self, strategy_id: str) -> StrategyOutcome:
+        """Return one strategy's state and metrics as of its last candle.
+
+        Raises:
+            ChorusError: Unknown strategy, or it does not answer.
+        """
+        outcome: StrategyOutcome = call(self._live(strategy_id).actor.outcome.remote())
+        return outcome
+
+    def _live(self, strategy_id: str) -> Hosted:
+        member = self._fleet.member(strategy_id)
+        if member.actor is None:
+            raise LifecycleError(
+                f"strategy {strategy_id!r} is {member.status.status}"
+                f"{': ' + member.failure if member.failure else ''}; restart it first"
+            )
+        return member
+
+    def extract(self) -> EngineExtract:
+        """Return everything the report needs; called when `run` has returned."""
+        outcomes = {}
+        for strategy_id, member in self._fleet.hosted.items():
+            outcomes[strategy_id] = self._outcome(member)
+        return EngineExtract(
+            outcomes=outcomes,
+            ledger=call(self._orders.extract.remote(), START_TIMEOUT_S),
+            candles=self._progress.candles,
+            elapsed_s=self._progress.elapsed_s,
+            latency_ms=self._progress.latency_ms,
+        )
+
+    @staticmethod
+    def _outcome(member: Hosted) -> StrategyOutcome:
+        if member.actor is None:
+            return outcome_without_instance(member.status)
+        try:
+            outcome: StrategyOutcome = call(member.actor.outcome.remote(), CONTROL_TIMEOUT_S)
+        except ChorusError as error:
+            member.fail(str(error))
+            return outcome_without_instance(member.status)
+        return outcome

@@ -1,0 +1,236 @@
+"""The MarketData actor: feed -> log -> DataDistributor -> ZeroMQ."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import zmq
+
+from actors.wire import (
+    MARK_TOPIC,
+    SLICES_TOPIC,
+    Endpoints,
+    Mailbox,
+    bind,
+    codec,
+    stream_topic,
+)
+from engine.config import MarketConfig
+from engine.errors import DataError
+from engine.market import DataDistributor, Market, Pacer, open_market
+from engine.sequencing import CandleBatch, Mark, SliceBatch
+from engine.types import MarketSlice
+
+__all__ = ["MarketDataActor", "MarketFacts", "MarketProgress"]
+
+BATCH_SLICES = 128
+"""Slices per message at full speed; a paced feed sends each slice at once."""
+
+WINDOW_SLICES = 1024
+"""How far publishing may run ahead of the order manager; bounds every queue."""
+
+_ATTACHED_PREFIX = b"\x01@"
+_DETACHED_PREFIX = b"\x00@"
+
+
+class MarketFacts(msgspec.Struct, frozen=True):
+    """What the rest of the engine must know of the market before it starts."""
+
+    base_streams: dict[str, str]
+    total_candles: int
+    missing: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+class MarketProgress(msgspec.Struct, frozen=True):
+    """How far publishing has come. `failed` is the error that ended it, empty otherwise."""
+
+    published: int
+    finished: bool
+    failed: str
+
+
+class MarketDataActor:
+    """Owns the shared feed and its log; every candle is read, logged and published once.
+
+    `run` is the publishing loop and occupies one thread of the actor until the feed ends or
+    `stop` is called; all other methods are control calls and answer from other threads.
+    """
+
+    def __init__(
+        self,
+        config: MarketConfig,
+        streams: Sequence[str],
+        replay: Sequence[str],
+        endpoints: Endpoints,
+    ) -> None:
+        self._market: Market = open_market(config, streams, replay)
+        self._speed = config.speed
+        self._distributor = DataDistributor()
+        self._mailbox = Mailbox()
+        self._context = zmq.Context()
+        self._publisher = bind(self._context, zmq.XPUB, endpoints.candles)
+        self._credit = bind(self._context, zmq.PULL, endpoints.credit)
+        self._poller = zmq.Poller()
+        for source in (self._publisher, self._credit, self._mailbox.fileno()):
+            self._poller.register(source, zmq.POLLIN)
+        self._batch = codec(CandleBatch)
+        self._slices = codec(SliceBatch)
+        self._mark = codec(Mark)
+        self._attached: set[str] = set()
+        self._decided = -1
+        self._published = -1
+        self._finished = False
+        self._failed = ""
+        self._begin = threading.Event()
+        self._stopping = False
+        self._log: dict[str, CandleBatch] = {}
+
+    def facts(self) -> MarketFacts:
+        """Return the market's facts."""
+        market = self._market
+        return MarketFacts(
+            dict(market.base_streams),
+            market.total_candles,
+            tuple(market.missing),
+            tuple(market.notices),
+        )
+
+    def subscribe(self, host: str, streams: Sequence[str]) -> None:
+        """Register a participant's filter with the distributor."""
+        self._mailbox.post(lambda: self._distributor.subscribe(host, streams))
+
+    def unsubscribe(self, host: str) -> None:
+        """Forget a participant; its socket may be gone already."""
+        self._mailbox.post(lambda: self._distributor.unsubscribe(host))
+
+    def attached(self) -> set[str]:
+        """Return the participants whose subscriptions are in force."""
+        return set(self._attached)
+
+    def progress(self) -> MarketProgress:
+        """Return how far publishing has come."""
+        return MarketProgress(self._published, self._finished, self._failed)
+
+    def begin(self) -> None:
+        """Let `run` publish; called once everybody is attached."""
+        self._begin.set()
+        self._mailbox.post(lambda: None)
+
+    def stop(self) -> None:
+        """End `run` after the slice in hand."""
+        self._stopping = True
+        self._mailbox.post(lambda: None)
+
+    def replay(self, stream: str, from_seq: int, to_seq: int) -> bytes:
+        """Return the published candles ``[from_seq, to_seq)`` of a stream as a `CandleBatch`.
+
+        Called by a participant that sees a gap, or joins late, in its own time.
+        """
+        log = self._log.get(stream)
+        if log is None:
+            return self._batch.encode(CandleBatch(stream, 0, [], [], []))
+        part = slice(from_seq, to_seq)  # seq is gap-free from 0, so it is the index
+        return msgspec.msgpack.encode(
+            CandleBatch(
+                stream, time.monotonic_ns(), log.slices[part], log.times[part], log.candles[part]
+            )
+        )
+
+    def head(self, stream: str) -> int:
+        """Return the seq the next published candle of a stream will have."""
+        log = self._log.get(stream)
+        return len(log.candles) if log is not None else 0
+
+    def run(self) -> None:
+        """Publish the whole feed; returns when it has ended or was stopped."""
+        try:
+            while not self._begin.is_set() and not self._stopping:
+                self._serve(timeout_ms=1000)
+            self._publish_all(self._market.slices())
+        except DataError as error:
+            self._failed = str(error)
+        finally:
+            self._finished = True
+        while not self._stopping:
+            self._serve(timeout_ms=1000)
+
+    def _publish_all(self, slices: Iterator[MarketSlice]) -> None:
+        pacer = Pacer(self._speed, time.monotonic)
+        paced = self._speed != "max"
+        pending: list[MarketSlice] = []
+        for market_slice in slices:
+            if paced:
+                self._wait_until(pacer, market_slice)
+            while market_slice.number > self._decided + WINDOW_SLICES and not self._stopping:
+                self._flush(pending)
+                self._serve(timeout_ms=1000)
+            if self._stopping:
+                break
+            pending.append(market_slice)
+            if paced or len(pending) >= BATCH_SLICES:
+                self._flush(pending)
+                self._serve(timeout_ms=0)
+        self._flush(pending)
+        end = SliceBatch(time.monotonic_ns(), [], last=True)
+        self._publisher.send_multipart([SLICES_TOPIC, self._slices.encode(end)])
+
+    def _wait_until(self, pacer: Pacer, market_slice: MarketSlice) -> None:
+        while not self._stopping:
+            wait_s = pacer.wait_s(market_slice.time)
+            if wait_s <= 0:
+                return
+            self._serve(timeout_ms=max(1, int(wait_s * 1000)))
+
+    def _flush(self, pending: list[MarketSlice]) -> None:
+        """Log, then publish: what a subscriber has seen can always be replayed."""
+        if not pending:
+            return
+        now = time.monotonic_ns()
+        routes = self._distributor.routes
+        batches: dict[str, CandleBatch] = {}
+        for market_slice in pending:
+            for candle in market_slice.candles:
+                stream = candle.stream
+                batch = batches.get(stream)
+                if batch is None:
+                    batch = batches[stream] = CandleBatch(stream, now, [], [], [])
+                batch.slices.append(market_slice.number)
+                batch.times.append(market_slice.time)
+                batch.candles.append(candle)
+        for stream, batch in batches.items():
+            log = self._log.setdefault(stream, CandleBatch(stream, 0, [], [], []))
+            log.slices.extend(batch.slices)
+            log.times.extend(batch.times)
+            log.candles.extend(batch.candles)
+        self._published = pending[-1].number
+        send = self._publisher.send_multipart
+        for stream, batch in batches.items():
+            if not routes(stream):
+                continue
+            send([stream_topic(stream), self._batch.encode(batch)])
+        send([SLICES_TOPIC, self._slices.encode(SliceBatch(now, pending))])
+        send([MARK_TOPIC, self._mark.encode(Mark(now, self._published))])
+        pending.clear()
+
+    def _serve(self, *, timeout_ms: int) -> None:
+        """Take subscriptions, credit and control calls; wait for one at most `timeout_ms`."""
+        for source, _ in self._poller.poll(timeout_ms):
+            if source is self._publisher:
+                self._take_subscriptions()
+            elif source is self._credit:
+                while self._credit.poll(0):
+                    self._decided = max(self._decided, int.from_bytes(self._credit.recv(), "big"))
+            else:
+                self._mailbox.drain()
+
+    def _take_subscriptions(self) -> None:
+        while self._publisher.poll(0):
+            change: bytes = self._publisher.recv()
+            if change.startswith(_ATTACHED_PREFIX):
+                self._attached.add(change[2:-1].decode())
+            elif change.startswith(_DETACHED_PREFIX):
+                self._attached.discard(change[2:-1].decode())

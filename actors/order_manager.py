@@ -1,0 +1,228 @@
+"""The OrderManager actor: answers in, releases out, one ledger."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+import zmq
+
+from actors.wire import SLICES_TOPIC, Endpoints, Mailbox, attached_topic, bind, codec, connect
+from actors.wire import identity as participant_identity
+from engine.config import RunConfig, StrategyConfig
+from engine.report import LedgerExtract, extract_of, latency_percentiles
+from engine.sequencing import Answer, Coordinator, Release, SliceBatch, SliceEvent
+from engine.trading import Ledger, OrderManager
+
+__all__ = ["ORDER_MANAGER", "DecisionProgress", "OrderManagerActor", "StalledHost"]
+
+ORDER_MANAGER = "#order-manager"
+"""Participant name of the order manager on the candle fan-out."""
+
+LATENCY_SAMPLES = 200_000
+CREDIT_EVERY_SLICES = 128
+IDLE_MS = 250
+
+_CONTROL_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
+
+
+class StalledHost(msgspec.Struct, frozen=True):
+    """A participant that has owed an answer for longer than the arbitration window."""
+
+    host: str
+    slice: int
+    waited_s: float
+
+
+class DecisionProgress(msgspec.Struct, frozen=True):
+    """How far deciding has come. `candles` are the base candles decided."""
+
+    decided: int
+    candles: int
+    finished: bool
+    elapsed_s: float
+    stalled: list[StalledHost]
+    latency_ms: dict[str, float]
+
+
+class OrderManagerActor:
+    """Collects the answers of all participants and decides slice by slice.
+
+    `run` owns the order manager, its ledger and the coordinator; the other methods are control
+    calls carried out by `run` between two messages.
+    """
+
+    def __init__(
+        self, config: RunConfig, base_streams: Mapping[str, str], endpoints: Endpoints
+    ) -> None:
+        self._endpoints = endpoints
+        self._manager = OrderManager(config, base_streams=base_streams, ledger=Ledger())
+        self._coordinator = Coordinator(self._manager)
+        self._window_ns = config.arbitration.window_ms * 1_000_000
+        self._base = frozenset(base_streams.values())
+        self._epochs: dict[str, int] = {}
+        self._latency_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
+        self._candles = 0
+        self._undecided: deque[tuple[int, int]] = deque()
+        self._answered_ns: dict[str, int] = {}
+        self._in_hand = -1
+        self._in_hand_since_ns = 0
+        self._credit_given = -1
+        self._started_ns = 0
+        self._finished_ns = 0
+        self._ended = False
+        self._stopping = False
+        self._mailbox = Mailbox()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = bind(context, zmq.ROUTER, endpoints.answers)
+        self._credit = connect(context, zmq.PUSH, endpoints.credit)
+        self._subscriber = connect(context, zmq.SUB, endpoints.candles)
+        self._subscriber.subscribe(SLICES_TOPIC)
+        self._subscriber.subscribe(attached_topic(ORDER_MANAGER))
+        self._answer = codec(Answer)
+        self._release = codec(Release)
+        self._slices = codec(SliceBatch)
+
+    def register(self, strategies: Sequence[StrategyConfig]) -> None:
+        """Make strategies known to risk and arbitration.
+
+        Raises:
+            ConfigError: A strategy's account does not hold its quote currency.
+        """
+
+        def call() -> None:
+            for strategy in strategies:
+                self._manager.register(strategy)
+
+        self._ask(call)
+
+    def join(
+        self, host: str, epoch: int, instances: Sequence[str], streams: Sequence[str]
+    ) -> tuple[int, list[SliceEvent]]:
+        """Add a participant.
+
+        Returns:
+            First slice it takes part in, and the order events of its instances so far.
+        """
+
+        def call() -> tuple[int, list[SliceEvent]]:
+            live_from = self._coordinator.join(
+                host, epoch=epoch, instances=instances, streams=streams
+            )
+            self._epochs[host] = epoch
+            inherited = []
+            for instance in instances:
+                self._manager.reinstate(instance)
+                inherited += self._coordinator.history(instance)
+            return live_from, inherited
+
+        return self._ask(call)
+
+    def leave(self, host: str, instances: Sequence[str], reason: str) -> None:
+        """Remove a participant: its working entries are cancelled, its protection stays."""
+
+        def call() -> None:
+            self._coordinator.leave(host)
+            self._epochs.pop(host, None)
+            for instance in instances:
+                self._send(self._coordinator.post(self._manager.withdraw(instance, reason)))
+
+        self._ask(call)
+
+    def progress(self) -> DecisionProgress:
+        """Return how far deciding has come and who holds it up."""
+        return self._ask(self._progress)
+
+    def extract(self) -> LedgerExtract:
+        """Return the ledger's hashes, signals, fills and account states for the report."""
+        return self._ask(lambda: extract_of(self._manager))
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping = True
+        self._mailbox.post(lambda: None)
+
+    def run(self) -> None:
+        """Decide slices until stopped."""
+        poller = zmq.Poller()
+        for source in (self._router, self._subscriber, self._mailbox.fileno()):
+            poller.register(source, zmq.POLLIN)
+        while not self._stopping:
+            for source, _ in poller.poll(IDLE_MS):
+                if source is self._router:
+                    self._take_answers()
+                elif source is self._subscriber:
+                    self._take_slices()
+                else:
+                    self._mailbox.drain()
+            self._send(self._coordinator.advance())
+            self._account_progress()
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        return self._mailbox.ask(call, timeout_s=_CONTROL_TIMEOUT_S)
+
+    def _take_answers(self) -> None:
+        coordinator = self._coordinator
+        while self._router.poll(0):
+            _, payload = self._router.recv_multipart()
+            answer = self._answer.decode(payload)
+            now = time.monotonic_ns()
+            if coordinator.on_answer(answer):
+                self._answered_ns[answer.host] = now
+                if answer.waiting < 0:
+                    self._latency_ms.append((now - answer.published_ns) / 1e6)
+
+    def _take_slices(self) -> None:
+        while self._subscriber.poll(0):
+            _, payload = self._subscriber.recv_multipart()
+            batch = self._slices.decode(payload)
+            if not self._started_ns:
+                self._started_ns = time.monotonic_ns()
+            self._coordinator.add_slices(batch.slices)
+            for market_slice in batch.slices:
+                base = sum(candle.stream in self._base for candle in market_slice.candles)
+                self._undecided.append((market_slice.number, base))
+            self._ended = self._ended or batch.last
+
+    def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
+        for host, release in releases:
+            address = participant_identity(host, self._epochs[host])
+            self._router.send_multipart([address, self._release.encode(release)])
+
+    def _account_progress(self) -> None:
+        """Count what was decided, give credit for it and notice the end of the feed."""
+        coordinator = self._coordinator
+        decided = coordinator.decided
+        undecided = self._undecided
+        while undecided and undecided[0][0] <= decided:
+            self._candles += undecided.popleft()[1]
+        if coordinator.matched != self._in_hand:
+            self._in_hand = coordinator.matched
+            self._in_hand_since_ns = time.monotonic_ns()
+        if decided >= self._credit_given + CREDIT_EVERY_SLICES:
+            self._credit.send(decided.to_bytes(8, "big"))
+            self._credit_given = decided
+        if self._ended and not self._finished_ns and decided == coordinator.received:
+            self._finished_ns = time.monotonic_ns()
+
+    def _progress(self) -> DecisionProgress:
+        now = time.monotonic_ns()
+        stalled = []
+        for stall in self._coordinator.stalls():
+            since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
+            if now - since > self._window_ns:
+                stalled.append(StalledHost(stall.host, stall.slice, (now - since) / 1e9))
+        until = self._finished_ns or now
+        return DecisionProgress(
+            decided=self._coordinator.decided,
+            candles=self._candles,
+            finished=bool(self._finished_ns),
+            elapsed_s=(until - self._started_ns) / 1e9 if self._started_ns else 0.0,
+            stalled=stalled,
+            latency_ms=latency_percentiles(self._latency_ms),
+        )

@@ -1,0 +1,197 @@
+"""The StrategyActor: one instance, alone in its process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import ray
+import zmq
+
+from actors.wire import (
+    MARK_TOPIC,
+    Endpoints,
+    Mailbox,
+    attached_topic,
+    codec,
+    connect,
+    identity,
+    stream_topic,
+)
+from engine.catalog import load_file
+from engine.config import StrategyConfig
+from engine.instance import Command, Instance, build
+from engine.report import StrategyOutcome, outcome_of, status_of
+from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release, SliceEvent
+from engine.status import StrategyStatus
+
+__all__ = ["StrategyActor", "StrategySpec"]
+
+SLICE_OF_WORK_NS = 100_000_000
+"""Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
+
+STATUS_EVERY_NS = 250_000_000
+
+IDLE_MS = 250
+
+_CONTROL_TIMEOUT_S = 10.0
+_TO_THE_HEAD = 1 << 62
+
+
+class StrategySpec(msgspec.Struct, frozen=True):
+    """What a StrategyActor is started with.
+
+    Attributes:
+        config: The strategy.
+        plugin_file: File its type is loaded from.
+        capital: Quote currency its returns are measured against.
+        epoch: Number of this start.
+        endpoints: The engine's data plane.
+    """
+
+    config: StrategyConfig
+    plugin_file: str
+    capital: Decimal
+    epoch: int
+    endpoints: Endpoints
+
+
+class StrategyActor:
+    """Runs one instance on the data plane.
+
+    `run` owns the instance and returns when stopped; the other methods are control calls that
+    are carried out by `run` between two candles. If strategy code never returns they time out,
+    and the process can be killed without harm to anyone else.
+    """
+
+    def __init__(self, spec: StrategySpec, market: Any) -> None:
+        self._spec = spec
+        self._market = market
+        self._mailbox = Mailbox()
+        self._stopping = False
+        self._status_due_ns = 0
+        self._last_status: StrategyStatus | None = None
+        self._candles = codec(CandleBatch)
+        self._marks = codec(Mark)
+        self._releases = codec(Release)
+        self._answers = codec(Answer)
+        self._statuses = codec(StrategyStatus)
+
+    def prepare(self) -> None:
+        """Load the strategy type and build the instance; called first.
+
+        Raises:
+            ChorusError: The plugin or the configuration cannot be used.
+        """
+        config = self._spec.config
+        loaded = load_file(self._spec.plugin_file)
+        self._instance: Instance = build(config, loaded, capital=self._spec.capital)
+
+    def attach(self, live_from: int, inherited: Sequence[SliceEvent]) -> None:
+        """Connect to the data plane; called once, before `run`.
+
+        Args:
+            live_from: First slice the instance takes part in; older candles are history.
+            inherited: Order events of earlier starts, so that the position carries over.
+        """
+        spec = self._spec
+        host = spec.config.id
+        streams = spec.config.streams
+        self._runner = InstanceRunner(
+            self._instance,
+            host=host,
+            epoch=spec.epoch,
+            streams=streams,
+            live_from=live_from,
+            inherited=inherited,
+        )
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._dealer = connect(
+            context, zmq.DEALER, spec.endpoints.answers, identity=identity(host, spec.epoch)
+        )
+        self._status = connect(context, zmq.PUSH, spec.endpoints.status)
+        self._subscriber = connect(context, zmq.SUB, spec.endpoints.candles)
+        for stream in streams:
+            self._subscriber.subscribe(stream_topic(stream))
+        if len(streams) > 1:
+            self._subscriber.subscribe(MARK_TOPIC)
+        self._subscriber.subscribe(attached_topic(host))
+        if live_from > 0:
+            for stream in streams:
+                self._fetch(stream, 0, _TO_THE_HEAD)
+
+    def run(self) -> None:
+        """Process candles until stopped."""
+        poller = zmq.Poller()
+        for source in (self._subscriber, self._dealer, self._mailbox.fileno()):
+            poller.register(source, zmq.POLLIN)
+        runner = self._runner
+        more = True
+        while not self._stopping:
+            for source, _ in poller.poll(0 if more else IDLE_MS):
+                if source is self._subscriber:
+                    self._take_candles()
+                elif source is self._dealer:
+                    while self._dealer.poll(0):
+                        runner.release(self._releases.decode(self._dealer.recv()))
+                else:
+                    self._mailbox.drain()
+            deadline_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
+            more = runner.run(may_continue=lambda until=deadline_ns: time.monotonic_ns() < until)
+            answer = runner.answer()
+            if answer is not None:
+                self._dealer.send(self._answers.encode(answer))
+            self._report_status()
+
+    def _take_candles(self) -> None:
+        while self._subscriber.poll(0):
+            topic, payload = self._subscriber.recv_multipart()
+            if topic == MARK_TOPIC:
+                self._runner.mark(self._marks.decode(payload).through)
+                continue
+            batch = self._candles.decode(payload)
+            gap = self._runner.missing(batch)
+            if gap is not None:
+                self._fetch(batch.stream, *gap)
+            self._runner.offer(batch)
+
+    def _fetch(self, stream: str, from_seq: int, to_seq: int) -> None:
+        """Read from the stream log what the fan-out did not bring."""
+        payload = ray.get(self._market.replay.remote(stream, from_seq, to_seq))
+        self._runner.offer(self._candles.decode(payload))
+
+    def _report_status(self) -> None:
+        now = time.monotonic_ns()
+        if now < self._status_due_ns:
+            return
+        self._status_due_ns = now + STATUS_EVERY_NS
+        status = status_of(self._instance, lag=self._runner.queued)
+        if status != self._last_status:
+            self._last_status = status
+            self._status.send(self._statuses.encode(status))
+
+    def command(self, command: Command) -> None:
+        """Carry out a command between two candles.
+
+        Raises:
+            LifecycleError: The present state does not allow it.
+            ConfigError: An update names what may not change or a value out of range.
+            TimeoutError: The strategy's own code does not return.
+        """
+        self._mailbox.ask(lambda: self._instance.on_command(command), timeout_s=_CONTROL_TIMEOUT_S)
+
+    def outcome(self) -> StrategyOutcome:
+        """Return state, metrics and errors as of the last candle.
+
+        Raises:
+            TimeoutError: The strategy's own code does not return.
+        """
+        return self._mailbox.ask(lambda: outcome_of(self._instance), timeout_s=_CONTROL_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End `run` after the candle in hand."""
+        self._stopping = True
+        self._mailbox.post(lambda: None)

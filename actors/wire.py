@@ -1,0 +1,178 @@
+"""The data plane: where the sockets are and what travels on them.
+
+One PUB/SUB fan-out of candles, one ROUTER/DEALER pair per participant for answers and releases,
+two PUSH/PULL lines for flow control and status. Payloads are msgpack of the structs in
+`engine.sequencing`; nothing on the wire can run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import zmq
+
+__all__ = [
+    "MARK_TOPIC",
+    "SLICES_TOPIC",
+    "Codec",
+    "Endpoints",
+    "Mailbox",
+    "attached_topic",
+    "bind",
+    "codec",
+    "connect",
+    "identity",
+    "stream_topic",
+]
+
+MARK_TOPIC = b"#mark|"
+SLICES_TOPIC = b"#slices|"
+
+_UNIX_PATH_LIMIT = 107
+
+T = TypeVar("T")
+
+
+def stream_topic(stream: str) -> bytes:
+    """Return the topic of a stream; the terminator keeps one from being another's prefix."""
+    return stream.encode() + b"|"
+
+
+def attached_topic(host: str) -> bytes:
+    """Return the topic a participant subscribes to last.
+
+    ZeroMQ keeps the order of one peer's subscriptions, so its arrival at the publisher proves
+    that all the others are in force: nothing is published before everybody listens.
+    """
+    return b"@" + host.encode() + b"|"
+
+
+def identity(host: str, epoch: int) -> bytes:
+    """Return the address of one start of a participant at the order manager."""
+    return f"{host}#{epoch}".encode()
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """Addresses of one engine's data plane."""
+
+    candles: str
+    answers: str
+    credit: str
+    status: str
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Endpoints:
+        """Return ipc endpoints inside a folder only its owner may enter.
+
+        Raises:
+            ValueError: The path is too long for a Unix socket (107 bytes).
+        """
+        names = ("candles", "answers", "credit", "status")
+        if len(os.fsencode(folder / max(names, key=len))) > _UNIX_PATH_LIMIT:
+            raise ValueError(
+                f"folder {str(folder)!r} is too long for a Unix socket; set TMPDIR to a short path"
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cls(**{name: f"ipc://{folder / name}" for name in names})
+
+
+class Codec(Generic[T]):
+    """Msgpack encoder and typed decoder of one message type."""
+
+    def __init__(self, message_type: type[T]) -> None:
+        self.encode: Callable[[T], bytes] = msgspec.msgpack.Encoder().encode
+        self.decode: Callable[[bytes | memoryview], T] = msgspec.msgpack.Decoder(
+            message_type
+        ).decode
+
+
+def codec(message_type: type[T]) -> Codec[T]:
+    """Return a codec; one per loop, they are not shared between threads."""
+    return Codec(message_type)
+
+
+class Mailbox:
+    """Hands calls from control threads to the loop that owns the state.
+
+    A loop registers `fileno()` with its poller and calls `drain()` when it is readable. Whatever
+    a control call does therefore happens between two candles, never inside one.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when a call waits."""
+        return self._reader
+
+    def post(self, call: Callable[[], T]) -> Future[T]:
+        """Queue a call for the loop; any thread may do so."""
+        future: Future[T] = Future()
+        self._calls.put((call, future))
+        # A full pipe already means "readable".
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"x")
+        return future
+
+    def ask(self, call: Callable[[], T], *, timeout_s: float) -> T:
+        """Run a call in the loop and return its result.
+
+        Raises:
+            TimeoutError: The loop did not come round in time.
+        """
+        return self.post(call).result(timeout_s)
+
+    def drain(self) -> None:
+        """Run the queued calls; the owning loop only."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+        while True:
+            try:
+                call, future = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                future.set_result(call())
+            except Exception as error:  # noqa: BLE001 - handed to the caller, whose call it was
+                future.set_exception(error)
+
+    def close(self) -> None:
+        """Release the pipe; later calls would never be answered."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+def bind(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str) -> zmq.Socket[bytes]:
+    """Bind a socket that never drops a message: no high-water mark, the window bounds memory."""
+    socket = context.socket(kind)
+    socket.set_hwm(0)
+    socket.linger = 0
+    socket.bind(endpoint)
+    return socket
+
+
+def connect(
+    context: zmq.Context[zmq.Socket[bytes]],
+    kind: int,
+    endpoint: str,
+    *,
+    identity: bytes | None = None,
+) -> zmq.Socket[bytes]:
+    """Connect a socket that never drops a message (see `bind`)."""
+    socket = context.socket(kind)
+    socket.set_hwm(0)
+    socket.linger = 0
+    if identity is not None:
+        socket.setsockopt(zmq.IDENTITY, identity)
+    socket.connect(endpoint)
+    return socket

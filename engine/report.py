@@ -1,0 +1,283 @@
+"""The report of a run: the same for a backtest and for the actors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from engine.status import StrategyStatus
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+    from engine.instance import Instance
+    from engine.trading import OrderManager
+
+__all__ = [
+    "EngineExtract",
+    "LedgerExtract",
+    "RunReport",
+    "StrategyOutcome",
+    "StrategyRecord",
+    "StrategyReport",
+    "build_report",
+    "extract_of",
+    "latency_percentiles",
+    "outcome_of",
+    "outcome_without_instance",
+    "status_of",
+]
+
+_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+
+
+class StrategyOutcome(msgspec.Struct, frozen=True):
+    """State of one instance at the end, as it knows it itself.
+
+    `metrics` is None where the instance is gone (its process ended or did not answer);
+    `trace` is the newest exception's, empty without one.
+    """
+
+    id: str
+    status: str
+    candles: int
+    errors: int
+    cause: str
+    trace: str
+    metrics: dict[str, Any] | None
+
+
+class StrategyRecord(msgspec.Struct, frozen=True):
+    """What the ledger holds of one strategy."""
+
+    ledger_sha256: str
+    signals: list[Any]
+    orders: list[Any]
+    fills: list[Any]
+
+
+class LedgerExtract(msgspec.Struct, frozen=True):
+    """What the order manager contributes to the report."""
+
+    sha256: str
+    strategies: dict[str, StrategyRecord]
+    accounts: list[Any]
+
+
+class EngineExtract(msgspec.Struct, frozen=True):
+    """Everything a report is built from."""
+
+    outcomes: dict[str, StrategyOutcome]
+    ledger: LedgerExtract
+    candles: int
+    elapsed_s: float
+    latency_ms: dict[str, float]
+
+
+class StrategyReport(msgspec.Struct, frozen=True):
+    """One strategy's part of the report."""
+
+    id: str
+    name: str
+    type: str
+    symbol: str
+    timeframe: str
+    account: str
+    status: str
+    candles: int
+    errors: int
+    cause: str
+    trace: str
+    metrics: dict[str, Any] | None
+    signals: list[Any]
+    orders: list[Any]
+    fills: list[Any]
+    ledger_sha256: str
+
+
+class RunReport(msgspec.Struct, frozen=True):
+    """A whole run.
+
+    Attributes:
+        mode: ``run`` (actors) or ``backtest`` (one process).
+        totals: Counts over all strategies and the state of each account and currency.
+        latency: Percentiles in ms, candle published until decision received; empty in a backtest.
+        candles: Base candles of the feed.
+        ledger_sha256: Hash over every signal, order and fill in order; equal for equal runs.
+        market: One entry per file: rows, rejections, gaps.
+    """
+
+    name: str
+    mode: str
+    strategies: list[StrategyReport]
+    totals: dict[str, Any]
+    latency: dict[str, float]
+    candles: int
+    candles_per_s: float
+    elapsed_s: float
+    ledger_sha256: str
+    market: list[Any]
+    notices: list[str]
+    stopped_early: bool = False
+
+    def to_json(self) -> bytes:
+        """Return the report as indented JSON; decimals are strings, times ms UTC."""
+        return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=2)
+
+
+def latency_percentiles(samples_ms: Sequence[float]) -> dict[str, float]:
+    """Return the percentiles of a report, empty without samples.
+
+    >>> latency_percentiles([1.0, 2.0, 3.0])["p50"]
+    2.0
+    """
+    if not samples_ms:
+        return {}
+    values = np.percentile(np.asarray(samples_ms, dtype=np.float64), list(_PERCENTILES.values()))
+    return dict(zip(_PERCENTILES, (round(float(v), 4) for v in values), strict=True))
+
+
+def status_of(instance: Instance, *, lag: int = 0) -> StrategyStatus:
+    """Return the live line of an instance."""
+    config = instance.config
+    view = instance.view()
+    return StrategyStatus(
+        id=config.id,
+        name=config.name,
+        type=config.type,
+        symbol=config.symbol,
+        timeframe=config.timeframe,
+        account=config.account,
+        status=view.status,
+        position=view.position,
+        pnl=view.pnl,
+        return_pct=view.return_pct,
+        trades=view.trades,
+        open_orders=view.open_orders,
+        last_signal=view.last_signal,
+        candles=view.candles,
+        lag=lag,
+        errors=view.errors,
+        cause=view.cause,
+    )
+
+
+def outcome_of(instance: Instance) -> StrategyOutcome:
+    """Return the state and metrics of an instance."""
+    return StrategyOutcome(
+        id=instance.config.id,
+        status=str(instance.status),
+        candles=instance.candles,
+        errors=instance.errors,
+        cause=instance.cause,
+        trace=instance.trace,
+        metrics=msgspec.to_builtins(instance.metrics()),
+    )
+
+
+def outcome_without_instance(status: StrategyStatus) -> StrategyOutcome:
+    """Return the outcome of a strategy whose instance can no longer be asked."""
+    return StrategyOutcome(
+        id=status.id,
+        status=status.status,
+        candles=status.candles,
+        errors=status.errors,
+        cause=status.cause,
+        trace="",
+        metrics=None,
+    )
+
+
+def extract_of(manager: OrderManager) -> LedgerExtract:
+    """Return what the report needs of the order manager."""
+    ledger = manager.ledger
+    return LedgerExtract(
+        sha256=ledger.sha256(),
+        strategies={
+            name: StrategyRecord(
+                ledger_sha256=ledger.sha256_of(name),
+                signals=msgspec.to_builtins(ledger.signals(name)),
+                orders=msgspec.to_builtins(ledger.orders(name)),
+                fills=msgspec.to_builtins(ledger.fills(name)),
+            )
+            for name in manager.strategies
+        },
+        accounts=msgspec.to_builtins(manager.account_states()),
+    )
+
+
+_NO_RECORD = StrategyRecord(ledger_sha256="", signals=[], orders=[], fills=[])
+
+
+def build_report(
+    config: RunConfig,
+    extract: EngineExtract,
+    *,
+    mode: str,
+    market: Sequence[Any],
+    notices: Sequence[str],
+    stopped_early: bool,
+) -> RunReport:
+    """Put the parts of a run together, strategies in the order of the configuration."""
+    strategies = [
+        _strategy_report(
+            strategy, extract.outcomes[strategy.id], extract.ledger.strategies.get(strategy.id)
+        )
+        for strategy in config.strategies
+    ]
+    return RunReport(
+        name=config.name,
+        mode=mode,
+        strategies=strategies,
+        totals=_totals(strategies, extract.ledger.accounts),
+        latency=extract.latency_ms,
+        candles=extract.candles,
+        candles_per_s=round(extract.candles / extract.elapsed_s, 1) if extract.elapsed_s else 0.0,
+        elapsed_s=round(extract.elapsed_s, 3),
+        ledger_sha256=extract.ledger.sha256,
+        market=list(market),
+        notices=list(notices),
+        stopped_early=stopped_early,
+    )
+
+
+def _strategy_report(
+    strategy: Any, outcome: StrategyOutcome, record: StrategyRecord | None
+) -> StrategyReport:
+    record = record or _NO_RECORD
+    return StrategyReport(
+        id=strategy.id,
+        name=strategy.name,
+        type=strategy.type,
+        symbol=strategy.symbol,
+        timeframe=strategy.timeframe,
+        account=strategy.account,
+        status=outcome.status,
+        candles=outcome.candles,
+        errors=outcome.errors,
+        cause=outcome.cause,
+        trace=outcome.trace,
+        metrics=outcome.metrics,
+        signals=record.signals,
+        orders=record.orders,
+        fills=record.fills,
+        ledger_sha256=record.ledger_sha256,
+    )
+
+
+def _totals(strategies: Sequence[StrategyReport], accounts: Sequence[Any]) -> dict[str, Any]:
+    by_status: dict[str, int] = {}
+    for strategy in strategies:
+        by_status[strategy.status] = by_status.get(strategy.status, 0) + 1
+    counted: Mapping[str, Any] = {
+        "strategies": len(strategies),
+        "by_status": by_status,
+        "signals": sum(len(strategy.signals) for strategy in strategies),
+        "orders": sum(len(strategy.orders) for strategy in strategies),
+        "fills": sum(len(strategy.fills) for strategy in strategies),
+        "errors": sum(strategy.errors for strategy in strategies),
+        "accounts": list(accounts),
+    }
+    return dict(counted)
