@@ -35,7 +35,7 @@ class RunnableInstance(Protocol):
         """Apply an order event."""
         ...
 
-    def on_history(self, candle: Candle) -> None:
+    def warm(self, candle: Candle) -> None:
         """Process a candle from before the instance took part: no strategy call, no intent."""
         ...
 
@@ -210,7 +210,7 @@ class InstanceRunner:
             number, _time, candle = self._queue.popleft()
             while inherited and inherited[0].slice < number:
                 instance.on_event(inherited.popleft().event)
-            instance.on_history(candle)
+            instance.warm(candle)
             self._processed = self.through = number
         if self._queue:
             while inherited:

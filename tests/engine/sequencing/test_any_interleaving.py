@@ -1,0 +1,221 @@
+"""Whatever the order in which messages arrive, the ledger is that of the sequential run."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.backtest import Backtest
+from engine.catalog import Catalog, default_folders, discover
+from engine.config import RunConfig
+from engine.instance import build
+from engine.market import Market, open_market
+from engine.sequencing import (
+    Answer,
+    CandleBatch,
+    Coordinator,
+    InstanceRunner,
+    Mark,
+    Release,
+)
+from engine.trading import Ledger, OrderManager
+from engine.types import MarketSlice
+
+CATALOG = discover(default_folders())
+
+
+def a_run(policy: str) -> RunConfig:
+    rules = {
+        "entry": {"condition": "macd_crossover_bullish AND rsi < 70", "confidence": 0.7},
+        "exit": {"condition": "macd_crossover_bearish OR rsi > 80"},
+    }
+    both_sides = {
+        "entry": {"condition": "crosses_above(close, ma)"},
+        "shortEntry": {"condition": "crosses_below(close, ma)"},
+    }
+    protected = {"stopLoss": 0.004, "takeProfit": 0.006, "maxPositionSize": 0.5}
+    trailing = {"trailingStop": 0.003, "maxPositionSize": 0.4, "timeLimitCandles": 20}
+    macd = {"indicators": {"macd": {}, "rsi": {"period": 14}}, "rules": rules}
+    ma = {"indicators": {"ma": {"type": "ema", "period": 9}}, "rules": both_sides}
+    return RunConfig.model_validate(
+        {
+            "market": {
+                "synthetic": {
+                    "symbols": [
+                        {"symbol": "AAA/USDT", "timeframe": "1m", "annualVolatility": 2.0},
+                        {"symbol": "BBB/USDT", "timeframe": "5m", "annualVolatility": 2.0},
+                    ],
+                    "candles": 400,
+                    "seed": 11,
+                }
+            },
+            "execution": {"takerFeeBps": 5, "makerFeeBps": 2, "slippageBps": 1, "volumeShare": 0.5},
+            "arbitration": {"policy": policy},
+            "accounts": [{"id": "paper", "balances": {"USDT": 3000}}],
+            "strategies": [
+                {"id": "plain", "symbol": "AAA/USDT", "timeframe": "1m", **macd},
+                {
+                    "id": "stops",
+                    "symbol": "AAA/USDT",
+                    "timeframe": "1m",
+                    "priority": 3,
+                    **ma,
+                    "risk": protected,
+                },
+                {
+                    "id": "slow",
+                    "symbol": "AAA/USDT",
+                    "timeframe": "15m",
+                    **ma,
+                    "risk": {**protected, "cooldownCandles": 1},
+                },
+                {"id": "trail", "symbol": "BBB/USDT", "timeframe": "5m", **ma, "risk": trailing},
+                {
+                    "id": "two_streams",
+                    "symbols": ["BBB/USDT", "AAA/USDT"],
+                    "timeframes": ["5m", "15m"],
+                    **ma,
+                    "risk": protected,
+                },
+            ],
+        }
+    )
+
+
+def market_of(config: RunConfig) -> Market:
+    streams = [stream for strategy in config.strategies for stream in strategy.streams]
+    return open_market(config.market, streams, ())
+
+
+def sequential(config: RunConfig) -> Backtest:
+    backtest = Backtest(config, CATALOG, market_of(config))
+    assert backtest.run(every=10_000, watch=lambda: True)
+    return backtest
+
+
+class Network:
+    """Delivers every message late, in any order two different senders allow."""
+
+    def __init__(self, config: RunConfig, catalog: Catalog, seed: int) -> None:
+        market = market_of(config)
+        self.random = random.Random(seed)
+        self.slices: deque[MarketSlice] = deque(market.slices())
+        self.manager = OrderManager(config, base_streams=market.base_streams, ledger=Ledger())
+        self.coordinator = Coordinator(self.manager)
+        self.runners: dict[str, InstanceRunner] = {}
+        self.to_runner: dict[str, deque[CandleBatch | Mark]] = {}
+        self.releases: dict[str, deque[Release]] = {}
+        self.to_manager: dict[str, deque[Answer]] = {}
+        self.market_to_manager: deque[list[MarketSlice]] = deque()
+        for strategy in config.strategies:
+            self.manager.register(strategy)
+            instance = build(
+                strategy, catalog.types[strategy.type], capital=config.capital_of(strategy)
+            )
+            self.runners[strategy.id] = InstanceRunner(
+                instance, host=strategy.id, epoch=1, streams=strategy.streams
+            )
+            self.coordinator.join(
+                strategy.id, epoch=1, instances=[strategy.id], streams=strategy.streams
+            )
+            self.to_runner[strategy.id] = deque()
+            self.releases[strategy.id] = deque()
+            self.to_manager[strategy.id] = deque()
+        self.streams = {strategy.id: strategy.streams for strategy in config.strategies}
+
+    def publish(self) -> bool:
+        if not self.slices:
+            return False
+        count = self.random.randint(1, 40)
+        part = [self.slices.popleft() for _ in range(min(count, len(self.slices)))]
+        for host, streams in self.streams.items():
+            for stream in streams:
+                batch = CandleBatch(stream, 0, [], [], [])
+                for market_slice in part:
+                    for candle in market_slice.candles:
+                        if candle.stream == stream:
+                            batch.slices.append(market_slice.number)
+                            batch.times.append(market_slice.time)
+                            batch.candles.append(candle)
+                if batch.candles:
+                    self.to_runner[host].append(batch)
+            if len(streams) > 1:
+                self.to_runner[host].append(Mark(0, part[-1].number))
+        self.market_to_manager.append(part)
+        return True
+
+    def run_one(self, host: str) -> bool:
+        runner, busy = self.runners[host], False
+        if self.to_runner[host] and self.random.random() < 0.7:
+            message = self.to_runner[host].popleft()
+            if isinstance(message, Mark):
+                runner.mark(message.through)
+            else:
+                runner.offer(message)
+            busy = True
+        if self.releases[host] and self.random.random() < 0.7:
+            runner.release(self.releases[host].popleft())
+            busy = True
+        left = self.random.randint(1, 30)
+
+        def may_continue() -> bool:
+            nonlocal left
+            left -= 1
+            return left > 0
+
+        runner.run(may_continue=may_continue)
+        answer = runner.answer()
+        if answer is not None:
+            self.to_manager[host].append(answer)
+            busy = True
+        return busy
+
+    def manage(self) -> bool:
+        busy = False
+        if self.market_to_manager and self.random.random() < 0.6:
+            self.coordinator.add_slices(self.market_to_manager.popleft())
+            busy = True
+        for answers in self.to_manager.values():
+            if answers and self.random.random() < 0.6:
+                assert self.coordinator.on_answer(answers.popleft())
+                busy = True
+        for host, release in self.coordinator.advance():
+            self.releases[host].append(release)
+            busy = True
+        return busy
+
+    def play(self) -> None:
+        last = self.slices[-1].number
+        steps = [self.publish, self.manage, *(lambda h=h: self.run_one(h) for h in self.runners)]
+        idle = 0
+        while self.coordinator.decided < last:
+            idle = 0 if self.random.choice(steps)() else idle + 1
+            assert idle < 10_000, f"deadlock at slice {self.coordinator.decided} of {last}"
+
+
+@pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
+def test_the_sequential_run_trades_enough_to_mean_something(policy: str) -> None:
+    backtest = sequential(a_run(policy))
+    roles = {
+        fill.role for name in backtest.instances for fill in backtest.manager.ledger.fills(name)
+    }
+    assert {"entry", "exit", "stop_loss", "take_profit", "trailing_stop"} <= roles
+
+
+@pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
+    policy: str, seed: int
+) -> None:
+    config = a_run(policy)
+    expected = sequential(config)
+    network = Network(config, CATALOG, seed)
+    network.play()
+    for name in expected.instances:
+        assert network.manager.ledger.fills(name) == expected.manager.ledger.fills(name)
+    assert network.manager.ledger.sha256() == expected.manager.ledger.sha256()
