@@ -163,8 +163,9 @@ def _missing_message(path: Path) -> str:
     if not folder.is_dir():
         return f"{path}: no such file; the folder {folder} does not exist either"
     beside = sorted(p.name for p in folder.iterdir() if p.suffix in {".yaml", ".yml", ".json"})
-    listing = f"; in {folder} there is {', '.join(beside[:8])}" if beside else ""
-    return f"{path}: no such file{listing}"
+    if not beside:
+        return f"{path}: no such file; looked in {folder.resolve()}"
+    return f"{path}: no such file; in {folder} there is {', '.join(beside[:8])}"
 
 
 def _compose(path: Path, text: str) -> yaml.Node | None:

@@ -128,8 +128,15 @@ def _mappings(value: Any) -> list[dict[str, Any]]:
 
 
 def _with_paths_from(folder: Path, config: RunConfig) -> RunConfig:
-    market = config.market.model_copy(
-        update={"replay": tuple(str(folder / name) for name in config.market.replay)}
-    )
+    replay = tuple(_replay_from(folder, name) for name in config.market.replay)
+    market = config.market.model_copy(update={"replay": replay})
     folders = tuple(str(folder / name) for name in config.plugin_folders)
     return config.model_copy(update={"market": market, "plugin_folders": folders})
+
+
+def _replay_from(folder: Path, name: str) -> str:
+    """Make the path of ``PATH`` or ``SYMBOL:TIMEFRAME=PATH`` relative to a folder."""
+    symbol, equals, path = name.partition("=")
+    if not equals or (folder / name).exists():
+        return str(folder / name)
+    return f"{symbol}={folder / path.strip()}"

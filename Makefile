@@ -1,0 +1,89 @@
+# Chorus: `make help` lists what there is. Every target prepares what it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# More arguments for the command line, e.g. make run ARGS="--replay data/*.parquet"
+ARGS ?=
+# Processes for the tests that start no actors.
+JOBS ?= 2
+
+# The first Python from 3.11 to 3.13 that works; override with make PYTHON=/path/to/python3.
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(IN_RANGE)' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: $(STAMP) ## Create .venv and install the pinned dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "make: needs Python 3.11, 3.12 or 3.13 on the PATH; install one," \
+			"or name it with make PYTHON=/path/to/python3" >&2; exit 2; fi
+	@if ! $(BIN)/python -c '$(IN_RANGE)' 2>/dev/null; then \
+		echo "creating $(VENV) with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv --clear $(VENV) || { \
+			echo "make: $(PYTHON) cannot create virtual environments;" \
+				"on Debian and Ubuntu install python3-venv" >&2; exit 2; }; fi
+	@echo "installing the pinned dependencies (a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation -e .
+	@touch $@
+
+.PHONY: run
+run: setup ## Run the demo: a dozen strategies in their own actors (more with ARGS="...")
+	@$(BIN)/chorus run configs/demo.yaml $(ARGS)
+
+.PHONY: test
+test: setup ## Run the whole test suite
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors"
+	$(BIN)/pytest -q -m actors
+
+.PHONY: quick
+quick: setup ## Run the tests that take less than a minute together
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow"
+
+.PHONY: coverage
+coverage: setup ## Run the tests without actors under coverage; engine and indicators >= 95 %
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors" --cov --cov-report=
+	$(BIN)/coverage report --include="engine/*,indicators/*" --fail-under=95
+
+.PHONY: check
+check: setup ## Lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## Run the benchmarks (ARGS="--help" lists them)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: golden
+golden: setup ## Rewrite the golden files; say why in the commit
+	CHORUS_WRITE_GOLDEN=1 $(BIN)/pytest -q -k golden tests/api
+	git status --short tests
+
+.PHONY: lock
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --extra dev --extra bench pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove what the targets have made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,226 @@
+"""What one sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from engine.status import EngineStatus, StrategyStatus
+
+__all__ = ["STATUS_STYLES", "LiveView", "PlainView", "amount", "view_for"]
+
+STATUS_STYLES = {
+    "running": "green",
+    "warming": "cyan",
+    "created": "dim",
+    "paused": "yellow",
+    "stopped": "dim",
+    "error": "bold red",
+    "no data": "magenta",
+}
+
+_REFRESH_S = 0.25
+_LINE_EVERY_S = 3.0
+_FRAME_LINES = 9
+"""Lines of a screen that are not rows: borders, heading, progress, latency, prompt."""
+
+
+def amount(value: float, digits: int = 2, *, signed: bool = False) -> str:
+    """Write an amount for people: thousands separated, tiny ones not rounded away to zero.
+
+    >>> amount(-4683.0), amount(0.000123456), amount(0), amount(12.5, signed=True)
+    ('-4,683.00', '0.0001235', '0.00', '+12.50')
+    """
+    sign = "+" if signed else ""
+    if value == 0:
+        return f"{0:.{digits}f}"
+    if abs(value) < 10 ** (1 - digits):
+        return f"{value:{sign}.4g}"
+    return f"{value:{sign},.{digits}f}"
+
+
+class PlainView:
+    """Writes one line every few seconds, for logs and pipes. Use as context manager."""
+
+    def __init__(
+        self, write: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._next = clock()
+        self._errors: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to restore."""
+
+    def __call__(self, status: EngineStatus) -> None:
+        """Take a status; called by the engine as often as it likes, does not block."""
+        for strategy in status.strategies:
+            if strategy.status == "error" and strategy.id not in self._errors:
+                self._errors.add(strategy.id)
+                self._write(f"strategy {strategy.id!r} ended in error: {strategy.cause}")
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _LINE_EVERY_S
+        self._write(progress_line(status))
+
+
+class LiveView:
+    """Redraws a table of all strategies in place. Use as context manager."""
+
+    def __init__(
+        self, console: Console, title: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._title = title
+        self._clock = clock
+        self._next = 0.0
+        self._live = Live(
+            Text("starting …"), console=console, auto_refresh=False, vertical_overflow="crop"
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last table on the screen and give the cursor back."""
+        self._live.stop()
+
+    def __call__(self, status: EngineStatus) -> None:
+        """Take a status; called by the engine as often as it likes, redraws four times a second."""
+        now = self._clock()
+        if now < self._next and status.phase != "done":
+            return
+        self._next = now + _REFRESH_S
+        rows = max(3, self._console.size.height - _FRAME_LINES)
+        self._live.update(screen(status, self._title, rows=rows), refresh=True)
+
+
+def view_for(console: Console, title: str, *, quiet: bool) -> LiveView | PlainView:
+    """Choose the view: live on a terminal, lines elsewhere, silent if quiet."""
+    if quiet:
+        return PlainView(lambda _line: None)
+    if console.is_terminal:
+        return LiveView(console, title)
+    return PlainView(
+        lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
+
+
+def progress_line(status: EngineStatus) -> str:
+    """Return the state of a run in one line."""
+    counts: dict[str, int] = {}
+    for strategy in status.strategies:
+        counts[strategy.status] = counts.get(strategy.status, 0) + 1
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    total = f"/{status.total_candles:,}" if status.total_candles else ""
+    parts = [
+        f"{status.elapsed_s:7.1f} s",
+        status.phase,
+        f"{status.candles:,}{total} candles",
+        f"{status.candles_per_s:,.0f}/s",
+        states,
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def screen(status: EngineStatus, title: str, *, rows: int) -> RenderableType:
+    """Return everything the live view shows.
+
+    Args:
+        status: The state to show.
+        title: Name of the run.
+        rows: Most strategies that fit; beyond that those in trouble come first.
+    """
+    parts: list[RenderableType] = [strategy_table(status, title, rows=rows), _progress(status)]
+    if status.latency_ms:
+        figures = "   ".join(f"{k} {v:.2f} ms" for k, v in status.latency_ms.items())
+        parts.append(Text(f"candle to decision: {figures}", style="dim"))
+    return Group(*parts)
+
+
+def strategy_table(status: EngineStatus, title: str, *, rows: int) -> Table:
+    """Return the table of strategies, one row each."""
+    table = Table(title=title, title_justify="left", expand=False, box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("strategy", "type", "stream", "status"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for heading in ("position", "P&L", "return", "trades"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("last signal", no_wrap=True, overflow="ellipsis")
+    table.add_column("lag", justify="right", no_wrap=True)
+    shown = _shown(status.strategies, rows)
+    for strategy in shown:
+        table.add_row(*_row(strategy))
+    hidden = len(status.strategies) - len(shown)
+    if hidden:
+        table.caption = f"and {hidden} more; a taller window or --quiet with --report shows all"
+    return table
+
+
+def _shown(strategies: list[StrategyStatus], rows: int) -> list[StrategyStatus]:
+    if len(strategies) <= rows:
+        return strategies
+    calm = {"running", "warming", "created", "stopped"}
+    return sorted(strategies, key=lambda s: s.status in calm)[:rows]
+
+
+def _row(strategy: StrategyStatus) -> list[RenderableType]:
+    style = STATUS_STYLES.get(strategy.status, "")
+    state = Text(strategy.status, style=style)
+    last: RenderableType = Text(strategy.last_signal)
+    if strategy.cause:
+        last = Text(strategy.cause, style="red")
+    return [
+        Text(strategy.id),
+        Text(strategy.type, style="dim"),
+        Text(f"{strategy.symbol} {strategy.timeframe}"),
+        state,
+        Text(amount(strategy.position, 4) if strategy.position else "flat"),
+        _coloured(strategy.pnl, amount(strategy.pnl, signed=True)),
+        _coloured(strategy.return_pct, f"{strategy.return_pct:+.2f} %"),
+        Text(f"{strategy.trades:,}"),
+        last,
+        Text(f"{strategy.lag:,}"),
+    ]
+
+
+def _coloured(value: float, text: str) -> Text:
+    return Text(text, style="green" if value > 0 else "red" if value < 0 else "")
+
+
+def _progress(status: EngineStatus) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    speed = Text(f"{status.candles_per_s:,.0f} candles/s", style="bold")
+    elapsed = Text(f"{status.elapsed_s:.1f} s", style="dim")
+    phase = Text(status.phase, style="cyan")
+    if status.total_candles:
+        done = Text(f"{status.candles:,}/{status.total_candles:,}")
+        bar = ProgressBar(total=status.total_candles, completed=status.candles, width=40)
+        grid.add_row(phase, bar, done, speed, elapsed)
+    else:
+        grid.add_row(phase, Text(f"{status.candles:,} candles"), speed, elapsed)
+    return grid

@@ -1,0 +1,250 @@
+"""Everything that can be said about a run before it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from api.logs import configure_logging
+from api.settings import read_settings
+from engine.catalog import Catalog, default_folders, discover
+from engine.config import (
+    InvalidConfigError,
+    LoadedRun,
+    Problem,
+    RulesConfig,
+    RunConfig,
+    StrategyConfig,
+    load_run_with_places,
+)
+from engine.errors import ChorusError, ConfigError, DataError, RuleError
+from engine.instance.parameters import check_parameters
+from engine.market import Market, open_market, parse_file_spec
+from engine.money import parse_symbol
+from engine.rules import compile_rules
+from indicators import IndicatorError
+
+__all__ = ["Prepared", "market_problems", "open_catalog", "prepare", "strategy_problems"]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A run that is known to be able to start.
+
+    Attributes:
+        config: The run.
+        catalog: Strategy types.
+        market: Opened, nothing read from it yet.
+        replay: Files of the command line; empty where the configuration decides.
+    """
+
+    config: RunConfig
+    catalog: Catalog
+    market: Market
+    replay: tuple[str, ...]
+
+    def at_speed(self, speed: Literal["max"] | float) -> Prepared:
+        """Return the same run at another replay speed."""
+        market = self.config.market.model_copy(update={"speed": speed})
+        config = self.config.model_copy(update={"market": market})
+        return msgspec.structs.replace(self, config=config)
+
+
+def prepare(path: Path, replay: Sequence[str], report: Path | None) -> Prepared:
+    """Load a run and check it as far as is possible without running it.
+
+    Args:
+        path: The configuration.
+        replay: Candle files of the command line.
+        report: Where the report is to go; checked now, not after an hour of replay.
+
+    Raises:
+        InvalidConfigError: One or more problems with the configuration, all named.
+        ConfigError: An argument or the environment is not usable.
+        DataError: A candle file is not usable.
+    """
+    settings = read_settings()
+    configure_logging(settings.log_level)
+    if report is not None:
+        check_report(report)
+    check_files(replay)
+    loaded = load_run_with_places(path)
+    catalog = open_catalog(loaded.config, settings.plugin_folders)
+    problems = list(strategy_problems(loaded, catalog))
+    if problems:
+        raise InvalidConfigError(problems)
+    market = open_run_market(loaded.config, replay)
+    return Prepared(loaded.config, catalog, market, tuple(replay))
+
+
+def open_catalog(config: RunConfig | None, folders: Sequence[Path] = ()) -> Catalog:
+    """Discover the strategy types a run may use.
+
+    Raises:
+        ConfigError: A plugin folder does not exist.
+    """
+    of_run = [] if config is None else [Path(folder) for folder in config.plugin_folders]
+    return discover(default_folders([*folders, *of_run]))
+
+
+def open_run_market(config: RunConfig, replay: Sequence[str]) -> Market:
+    """Open the market of a run: the named files, else what the configuration says.
+
+    Raises:
+        ConfigError: There is nothing to play.
+        DataError: A file is not usable.
+    """
+    if not (replay or config.market.replay or config.market.synthetic):
+        raise ConfigError(
+            f"run {config.name!r}: there are no candles to play; name files with --replay FILE, "
+            "or set `market.replay` or `market.synthetic`"
+        )
+    streams = dict.fromkeys(s for each in config.strategies if each.enabled for s in each.streams)
+    return open_market(config.market, list(streams), list(replay))
+
+
+def check_files(replay: Sequence[str]) -> None:
+    """Refuse replay arguments that are no candle files, before anything slow happens.
+
+    Raises:
+        ConfigError: One or more of them; all are named.
+    """
+    lines = [f"--replay {name}: {fault}" for name in replay if (fault := _file_fault(name))]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _file_fault(name: str) -> str:
+    if Path(name).is_dir():
+        return f"is a folder; name its files, e.g. {name.rstrip('/')}/*.parquet"
+    try:
+        file = parse_file_spec(name).path
+    except DataError as error:
+        return str(error).removeprefix(f"{name}: ")
+    if not file.exists():
+        return "no such file"
+    return "" if os.access(file, os.R_OK) else "no permission to read it"
+
+
+def check_report(report: Path) -> None:
+    """Refuse a report that could not be written in the end.
+
+    Raises:
+        ConfigError: The folder does not exist or does not let us write.
+    """
+    if report.is_dir():
+        raise ConfigError(f"--report {report}: is a folder; name a file, e.g. {report}/report.json")
+    if not report.parent.is_dir():
+        raise ConfigError(f"--report {report}: the folder {report.parent} does not exist")
+    if not os.access(report if report.exists() else report.parent, os.W_OK):
+        raise ConfigError(f"--report {report}: no permission to write there")
+
+
+def strategy_problems(loaded: LoadedRun, catalog: Catalog) -> Iterator[Problem]:
+    """Check each strategy on its own: type, parameters, rules, indicators, currency."""
+    for n, strategy in enumerate(loaded.config.strategies):
+        place = ("strategies", n)
+        yield from _type_problems(loaded, catalog, strategy, place)
+        yield from _currency_problems(loaded, strategy, place)
+
+
+def _type_problems(
+    loaded: LoadedRun, catalog: Catalog, strategy: StrategyConfig, place: tuple[str, int]
+) -> Iterator[Problem]:
+    try:
+        cls = catalog.get(strategy.type).cls
+    except ConfigError as error:
+        yield loaded.problem((*place, "type"), str(error))
+        for broken in catalog.broken:
+            yield Problem(str(broken.file), broken.line, 1, "strategy file", broken.error)
+        return
+    problems: list[Problem] = []
+    parameters = strategy.parameters
+    try:
+        parameters = check_parameters(cls, strategy.parameters, strategy=strategy.id)
+    except ConfigError as error:
+        problems += [_parameter_problem(loaded, place, line) for line in str(error).split("\n")]
+    if strategy.rules is not None:
+        problems += _rule_problems(loaded, strategy, strategy.rules, place)
+    if not problems:
+        try:
+            cls.indicator_specs(strategy, parameters)
+        except (ChorusError, IndicatorError) as error:
+            problems.append(loaded.problem(place, str(error)))
+    yield from problems
+
+
+def _parameter_problem(loaded: LoadedRun, place: tuple[str, int], line: str) -> Problem:
+    """Give a line such as ``strategy 'a' (GRID): parameters.step: ...`` its place."""
+    field = line.partition("): ")[2].partition(":")[0]
+    return loaded.problem((*place, *field.split(".")), line)
+
+
+def _rule_problems(
+    loaded: LoadedRun, strategy: StrategyConfig, rules: RulesConfig, place: tuple[str, int]
+) -> Iterator[Problem]:
+    """Compile every rule by itself, so that one mistake does not hide the next."""
+    seen: set[str] = set()
+    for name in RulesConfig.model_fields:
+        rule = getattr(rules, name)
+        if rule is None:
+            continue
+        fields: dict[str, Any] = {**dict.fromkeys(RulesConfig.model_fields), name: rule}
+        alone = RulesConfig.model_construct(None, **fields)
+        try:
+            compile_rules(strategy.id, strategy.indicators, alone, strategy.parameters)
+        except (RuleError, IndicatorError) as error:
+            message = str(error)
+            if message not in seen:
+                seen.add(message)
+                in_rule = isinstance(error, RuleError) and ": rule " in message
+                where = ("rules", name, "condition") if in_rule else ("indicators",)
+                yield loaded.problem((*place, *where), message)
+
+
+def _currency_problems(
+    loaded: LoadedRun, strategy: StrategyConfig, place: tuple[str, int]
+) -> Iterator[Problem]:
+    account = loaded.config.account_of(strategy)
+    for symbol in strategy.symbols:
+        try:
+            _, quote = parse_symbol(symbol)
+        except ConfigError as error:
+            yield loaded.problem((*place, "symbol"), str(error))
+            continue
+        if quote not in account.balances:
+            held = ", ".join(account.balances)
+            yield loaded.problem(
+                (*place, "symbol"),
+                f"strategy {strategy.id!r}: {symbol} is paid in {quote}, but account "
+                f"{account.id!r} holds only {held}; add a {quote} balance to it",
+            )
+
+
+def without_data(config: RunConfig, market: Market) -> list[StrategyConfig]:
+    """Return the active strategies of which a stream is not served."""
+    missing = set(market.missing)
+    return [
+        strategy
+        for strategy in config.strategies
+        if strategy.enabled and not missing.isdisjoint(strategy.streams)
+    ]
+
+
+def market_problems(loaded: LoadedRun, market: Market) -> list[Problem]:
+    """Name every strategy whose candles the market does not have."""
+    served = ", ".join(market.base_streams.values()) or "none"
+    numbers = {strategy.id: n for n, strategy in enumerate(loaded.config.strategies)}
+    problems = []
+    for strategy in without_data(loaded.config, market):
+        missing = ", ".join(s for s in strategy.streams if s in market.missing)
+        problems.append(
+            loaded.problem(
+                ("strategies", numbers[strategy.id], "symbol"),
+                f"strategy {strategy.id!r}: no candles for {missing}; the market serves {served}",
+            )
+        )
+    return problems

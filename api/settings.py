@@ -1,0 +1,60 @@
+"""Settings of this machine, from environment variables; what belongs to a run is in its file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from engine.errors import ConfigError
+
+__all__ = ["Settings", "read_settings"]
+
+
+class Settings(BaseSettings):
+    """What the environment says; every variable is optional.
+
+    Attributes:
+        plugin_folders: ``CHORUS_PLUGIN_FOLDERS``: more folders with strategy files, separated
+            like PATH.
+        log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
+        debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHORUS_", frozen=True, env_ignore_empty=True)
+
+    plugin_folders: Annotated[tuple[Path, ...], NoDecode] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    debug: bool = False
+
+    @field_validator("plugin_folders", mode="before")
+    @classmethod
+    def _split_like_path(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: A variable has a value that is not allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"environment variable CHORUS_{str(e['loc'][0]).upper()}: "
+            f"{e['msg'].replace('Input should be', 'must be')} (found {e['input']!r})"
+            for e in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from None
