@@ -1,1 +1,31 @@
 """The running state of one strategy, a pure state machine."""
+
+from engine.instance.build import build, capital_of, instruments_of
+from engine.instance.commands import Command, Pause, Restart, Resume, Stop, Update
+from engine.instance.faults import Fault
+from engine.instance.instance import Instance
+from engine.instance.lifecycle import TRANSITIONS, Status
+from engine.instance.metrics import LastSignal, Metrics
+from engine.instance.parameters import check_parameters
+from engine.instance.snapshot import Snapshot, decode
+
+__all__ = [
+    "TRANSITIONS",
+    "Command",
+    "Fault",
+    "Instance",
+    "LastSignal",
+    "Metrics",
+    "Pause",
+    "Restart",
+    "Resume",
+    "Snapshot",
+    "Status",
+    "Stop",
+    "Update",
+    "build",
+    "capital_of",
+    "check_parameters",
+    "decode",
+    "instruments_of",
+]
