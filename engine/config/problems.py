@@ -164,12 +164,14 @@ def _message(error: ErrorDetails, model: type[BaseModel]) -> str:
 def _unknown_field(location: Location, model: type[BaseModel]) -> str:
     name = str(location[-1])
     owner = _model_at(location[:-1], model)
-    names = {} if owner is None else owner.model_fields
-    aliases = [field.alias or key for key, field in names.items()]
-    near = get_close_matches(name, [*aliases, *names], n=1, cutoff=0.6)
+    fields = {} if owner is None else owner.model_fields
+    # Suggest in the style the user writes in.
+    known = list(fields) if "_" in name else [f.alias or key for key, f in fields.items()]
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if near:
-        return f"unknown field (did you mean {near[0]!r}?)"
-    return f"unknown field; known here: {', '.join(aliases)}"
+        return f"unknown field (did you mean {by_lower[near[0]]!r}?)"
+    return f"unknown field; known here: {', '.join(known)}"
 
 
 def _model_at(location: Location, model: type[BaseModel]) -> type[BaseModel] | None:
