@@ -72,7 +72,7 @@ class Family:
 
 def _literal(value: float) -> str:
     """Write a number as the rule language reads it: whole numbers without a point."""
-    return str(int(value)) if value.is_integer() else repr(value)
+    return str(int(value)) if float(value).is_integer() else repr(value)
 
 
 def _oscillator(types: tuple[str, ...], line: str, overbought: float, oversold: float) -> Family:

@@ -242,7 +242,7 @@ _HINTS = {
 _WORDS = (
     ({"NUMBER"}, "a value (a number, a name, a function call or '(')"),
     ({"COMPARE"}, "a comparison (< <= > >= == !=)"),
-    ({"STAR"}, "an arithmetic operator (+ - * /)"),
+    ({"PLUS"}, "an arithmetic operator (+ - * /)"),
     ({"_AND", "_OR"}, "AND or OR"),
     ({"COMMA"}, "','"),
     ({"RPAR"}, "')'"),
