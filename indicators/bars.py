@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +10,19 @@ import numpy.typing as npt
 
 from indicators.errors import IndicatorError
 
-__all__ = ["PRICES", "Array", "Bar", "Frame", "column", "columns_of", "frame", "refuse_non_finite"]
+__all__ = [
+    "LIMIT",
+    "LIMIT_SQUARED",
+    "PRICES",
+    "Array",
+    "Bar",
+    "Frame",
+    "column",
+    "columns_of",
+    "frame",
+    "refuse_non_finite",
+    "usable",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -20,6 +31,15 @@ Frame = tuple[float, float, float, float, float, float, float, float, float]
 
 PRICES = ("open", "high", "low", "close", "volume", "hl2", "hlc3", "ohlc4", "open_time")
 """Everything an indicator can read from a bar. `open_time` serves sessions only."""
+
+LIMIT = 1e100
+"""Magnitude above which a number is refused like an infinity.
+
+Sums, squares and ratios inside TA-Lib must not overflow: some of its composed functions raise in
+the middle of an update when they do. Nothing that is traded comes near it.
+"""
+
+LIMIT_SQUARED = LIMIT * LIMIT
 
 _FIELDS = ("open", "high", "low", "close", "volume")
 
@@ -54,20 +74,21 @@ class Bar(Protocol):
 
 
 def refuse_non_finite(bar: Bar) -> None:
-    """Raise if a field of the bar is NaN or infinite.
+    """Raise if a field of the bar is NaN, infinite or beyond `LIMIT`.
 
-    Callers first test the sum of the five fields, which is non-finite whenever one of them is;
-    only then this slower check tells a bad field from huge values whose sum overflows.
+    Callers first test the sum of the squares of the fields: it exceeds ``LIMIT**2``, or is NaN,
+    whenever a field is at fault, since squares cannot cancel. Only then this slower check tells
+    which one, or that all five together are just large.
 
     Raises:
-        IndicatorError: A field is not finite; names it.
+        IndicatorError: A field is at fault; names it.
     """
     for name in _FIELDS:
         value = getattr(bar, name)
-        if not math.isfinite(value):
+        if not -LIMIT <= value <= LIMIT:
             raise IndicatorError(
-                f"bar {bar.seq} (open_time {bar.open_time}): {name} must be finite, is {value}; "
-                "drop or repair the candle, indicators have not moved"
+                f"bar {bar.seq} (open_time {bar.open_time}): {name} must be finite, at most "
+                f"{LIMIT:g}, is {value}; drop or repair the candle, indicators have not moved"
             )
 
 
@@ -78,8 +99,8 @@ def frame(bar: Bar) -> Frame:
         IndicatorError: A field is NaN or infinite.
     """
     first, high, low, close, volume = bar.open, bar.high, bar.low, bar.close, bar.volume
-    total = first + high + low + close + volume
-    if total - total != 0.0:
+    squares = first * first + high * high + low * low + close * close + volume * volume
+    if not squares <= LIMIT_SQUARED:
         refuse_non_finite(bar)
     hl2 = (high + low) / 2.0
     hlc3 = (high + low + close) / 3.0
@@ -110,10 +131,18 @@ def column(columns: Mapping[str, Array], price: str) -> Array:
     array = np.ascontiguousarray(columns[price], dtype=np.float64)
     if array.ndim != 1:
         raise IndicatorError(f"column {price!r}: must have one dimension, has {array.ndim}")
-    if not np.isfinite(array).all():
-        at = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise IndicatorError(f"column {price!r}: must be finite, row {at} is {array[at]}")
+    fits = usable(array)
+    if not fits.all():
+        at = int(fits.argmin())
+        raise IndicatorError(
+            f"column {price!r}: must be finite, at most {LIMIT:g}, row {at} is {array[at]}"
+        )
     return array
+
+
+def usable(array: Array) -> npt.NDArray[np.bool_]:
+    """Tell for each element whether it is finite and within `LIMIT`."""
+    return np.abs(array) <= LIMIT
 
 
 def columns_of(bars: Sequence[Bar]) -> dict[str, Array]:

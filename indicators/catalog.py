@@ -7,6 +7,16 @@ from functools import cache
 
 from indicators.errors import IndicatorError, did_you_mean
 from indicators.info import IndicatorInfo
+from indicators.own import (
+    ICHIMOKU,
+    KELTNER,
+    SESSION_VWAP,
+    SMOOTH_STOCHRSI,
+    STREAK,
+    VOLUME_ZSCORE,
+    ZSCORE,
+    rolling_vwap,
+)
 from indicators.parameters import squeeze
 from indicators.talib_functions import function_names, talib_aliases, talib_info
 
@@ -23,16 +33,19 @@ class Catalog(Mapping[str, IndicatorInfo]):
     """
 
     def __init__(self) -> None:
-        """Collect the names."""
-        self._names = dict.fromkeys(sorted(function_names()))
+        """Collect the names; where one is taken, TA-Lib's indicator has it."""
+        own = (ICHIMOKU, KELTNER, SESSION_VWAP, SMOOTH_STOCHRSI, STREAK, VOLUME_ZSCORE, ZSCORE)
+        self._own = {info.name: info for info in (*own, rolling_vwap())}
+        self._names = dict.fromkeys(sorted((*function_names(), *self._own)))
         self._by_squeezed = {squeeze(name): name for name in self._names}
-        for alias, name in talib_aliases().items():
+        own_aliases = {alias: info.name for info in self._own.values() for alias in info.aliases}
+        for alias, name in (talib_aliases() | own_aliases).items():
             self._by_squeezed.setdefault(squeeze(alias), name)
 
     def __getitem__(self, name: str) -> IndicatorInfo:
         if name not in self._names:
             raise KeyError(name)
-        return talib_info(name)
+        return self._own.get(name) or talib_info(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -6,11 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from indicators.bars import Array
+from indicators.bars import Array, usable
 from indicators.library import InsufficientHistory
 
-__all__ = ["NAN", "HandleKernel", "Kernel", "Value", "leading_gap", "replay"]
+__all__ = [
+    "NAN",
+    "HandleKernel",
+    "Kernel",
+    "Value",
+    "aligned",
+    "leading_gap",
+    "replay",
+    "usable_rows",
+]
 
 NAN = float("nan")
 
@@ -21,7 +31,8 @@ Value = float | tuple[float, ...]
 class Kernel(Protocol):
     """A calculation over one or several input series.
 
-    Inputs are finite: whoever feeds a kernel calls `skip` for a bar on which they are not.
+    Inputs are finite and within `indicators.bars.LIMIT`: whoever feeds a kernel calls `skip` for
+    a bar on which they are not.
     """
 
     @property
@@ -29,20 +40,21 @@ class Kernel(Protocol):
         """Tell whether there is a value yet; never turns back."""
 
     @property
-    def update(self) -> Callable[..., Value]:
-        """The function that commits one bar and returns its value (NaN before ready).
+    def update(self) -> Callable[..., Any]:
+        """The function that commits one bar and returns its `Value` (NaN before ready).
 
         Once `ready` the same function serves for good, so a caller may keep it.
         """
 
-    def peek(self, *inputs: float) -> Value:
-        """Return what `update` would return; commits nothing."""
+    @property
+    def peek(self) -> Callable[..., Any]:
+        """The function that returns the `Value` `update` would return, and commits nothing."""
 
     def skip(self) -> None:
         """Count a bar whose inputs are undefined; its value is NaN."""
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        """Start anew and consume whole arrays (finite after a leading NaN gap).
+        """Start anew and consume whole arrays, as `aligned` returns them, without gaps inside.
 
         Returns:
             One array per output, NaN before ready; the state is as if the bars had streamed.
@@ -50,27 +62,40 @@ class Kernel(Protocol):
 
 
 def leading_gap(arrays: Sequence[Array]) -> int:
-    """Return how many first rows have a NaN or infinity in any array (all rows: the length)."""
-    finite = np.isfinite(arrays[0])
-    for array in arrays[1:]:
-        finite &= np.isfinite(array)
-    at = int(finite.argmax()) if finite.size else 0
-    return at if finite.size and finite[at] else int(finite.size)
+    """Return how many first rows are unusable in any array (no usable row: the length)."""
+    rows = usable_rows(arrays)
+    at = int(rows.argmax()) if rows.size else 0
+    return at if rows.size and rows[at] else int(rows.size)
+
+
+def aligned(arrays: Sequence[Array]) -> list[Array]:
+    """Return arrays that are all NaN in the leading rows where any of them is unusable.
+
+    TA-Lib itself skips a leading NaN, but takes a leading infinity for history.
+    """
+    gap = leading_gap(arrays)
+    if not gap:
+        return list(arrays)
+    blank = np.full(gap, NAN)
+    return [np.concatenate((blank, array[gap:])) for array in arrays]
+
+
+def usable_rows(arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
+    """Tell for each row whether all arrays are usable there."""
+    return np.logical_and.reduce([usable(array) for array in arrays])
 
 
 def replay(kernel: Kernel, arrays: Sequence[Array], width: int) -> list[Array]:
-    """Stream arrays through a fresh kernel; rows that are not finite are skipped.
+    """Stream arrays through a fresh kernel; unusable rows are skipped.
 
     Returns:
         One array per output, NaN before ready and on skipped rows.
     """
     size = arrays[0].size
     out = np.full((width, size), NAN)
-    finite = np.logical_and.reduce([np.isfinite(array) for array in arrays])
-    for i, (row, usable) in enumerate(
-        zip(zip(*(array.tolist() for array in arrays), strict=True), finite.tolist(), strict=True)
-    ):
-        if usable:
+    rows = zip(*(array.tolist() for array in arrays), strict=True)
+    for i, (row, fits) in enumerate(zip(rows, usable_rows(arrays).tolist(), strict=True)):
+        if fits:
             out[:, i] = kernel.update(*row)
         else:
             kernel.skip()
@@ -109,12 +134,12 @@ class HandleKernel:
         return self._handle is not None
 
     @property
-    def update(self) -> Callable[..., Value]:
+    def update(self) -> Callable[..., Any]:
         """The handle's own ``update`` once it is open: no layer of ours in between."""
         handle = self._handle
         if handle is None:
             return self._warm
-        update: Callable[..., Value] = handle.update
+        update: Callable[..., Any] = handle.update
         return update
 
     def _warm(self, *inputs: float) -> Value:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from indicators.bars import PRICES, Array, Bar, Frame, column, columns_of, frame, refuse_non_finite
+from indicators.bars import (
+    LIMIT,
+    LIMIT_SQUARED,
+    PRICES,
+    Array,
+    Bar,
+    Frame,
+    column,
+    columns_of,
+    frame,
+    refuse_non_finite,
+    usable,
+)
 from indicators.errors import IndicatorError
-from indicators.kernels import NAN, Kernel, Value, leading_gap, replay
+from indicators.kernels import NAN, Kernel, Value, aligned, leading_gap, replay, usable_rows
 from indicators.nodes import Node, Plan, plan
 from indicators.specs import IndicatorSpec
 from indicators.steps import Step, step_of
@@ -116,9 +126,10 @@ class IndicatorManager:
             self._warm(bar)
             return
         close = bar.close
-        # The sum is non-finite if any field is; finite fields may overflow it, hence the look.
-        total = bar.open + bar.high + bar.low + close + bar.volume
-        if total - total != 0.0:
+        # Squares cannot cancel: NaN or too large if any field is; see `refuse_non_finite`.
+        first, high, low, volume = bar.open, bar.high, bar.low, bar.volume
+        squares = first * first + high * high + low * low + close * close + volume * volume
+        if not squares <= LIMIT_SQUARED:
             refuse_non_finite(bar)
         slots = self.slots
         for update, i in self._close_single:
@@ -152,9 +163,9 @@ class IndicatorManager:
         for node, kernel in zip(self._plan.nodes, self._kernels, strict=True):
             i = node.first
             if node.inputs == on_close and node.width == 1:
-                self._close_single.append((kernel.update, i))  # type: ignore[arg-type]
+                self._close_single.append((kernel.update, i))
             elif node.inputs == on_close and node.width == 3:  # noqa: PLR2004 - MACD and bands
-                self._close_triple.append((kernel.update, i, i + 1, i + 2))  # type: ignore[arg-type]
+                self._close_triple.append((kernel.update, i, i + 1, i + 2))
             else:
                 self._steps.append(step_of(node, kernel, self.slots))
         self.ready = True
@@ -187,8 +198,9 @@ class IndicatorManager:
         """
         columns = columns_of(bars)
         for name in ("open", "high", "low", "close", "volume"):
-            if not np.isfinite(columns[name]).all():
-                refuse_non_finite(bars[int(np.flatnonzero(~np.isfinite(columns[name]))[0])])
+            fits = usable(columns[name])
+            if not fits.all():
+                refuse_non_finite(bars[int(fits.argmin())])
         kernels = self._new_kernels()
         arrays: list[Array] = []
         for node, kernel in zip(self._plan.nodes, kernels, strict=True):
@@ -225,10 +237,10 @@ class IndicatorManager:
 
 
 def _inputs(node: Node, prices: Frame, slots: list[float]) -> list[float] | None:
-    """Return what a node reads, None if some of it is not finite."""
+    """Return what a node reads, None if some of it is unusable."""
     values = [prices[~code] if code < 0 else slots[code] for code in node.inputs]
     for value in values:
-        if value - value != 0.0:
+        if not -LIMIT <= value <= LIMIT:
             return None
     return values
 
@@ -246,10 +258,9 @@ def _arrays(node: Node, columns: Mapping[str, Array], slots: list[Array]) -> lis
     sizes = {array.size for array in arrays}
     if len(sizes) > 1:
         raise IndicatorError(f"columns: must have one length, have {sorted(sizes)}")
-    return arrays
+    return aligned(arrays)
 
 
 def _gapless(arrays: Sequence[Array]) -> bool:
-    """Tell whether the arrays are finite from their first finite row on."""
-    gap = leading_gap(arrays)
-    return all(bool(np.isfinite(array[gap:]).all()) for array in arrays)
+    """Tell whether the arrays are usable from their first usable row on."""
+    return bool(usable_rows(arrays)[leading_gap(arrays) :].all())

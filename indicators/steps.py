@@ -11,7 +11,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from indicators.bars import PRICES, Bar
+from indicators.bars import LIMIT, PRICES, Bar
 from indicators.kernels import NAN, Kernel
 from indicators.nodes import Node
 
@@ -90,13 +90,13 @@ def _high_low(kernel: Kernel, slots: list[Any], target: Any) -> Step:
 
 
 def _chained(kernel: Kernel, slots: list[Any], target: Any, blank: Any, source: int) -> Step:
-    """Read another indicator, whose value may be undefined (NaN) or infinite on some bar."""
+    """Read another indicator, whose value may be undefined (NaN) or overflow on some bar."""
     update = kernel.update
     skip = kernel.skip
 
     def step(_bar: Bar) -> None:
         value = slots[source]
-        if value - value == 0.0:
+        if -LIMIT <= value <= LIMIT:
             slots[target] = update(value)
         else:
             skip()
@@ -108,14 +108,14 @@ def _chained(kernel: Kernel, slots: list[Any], target: Any, blank: Any, source: 
 def _general(
     kernel: Kernel, slots: list[Any], target: Any, blank: Any, readers: list[Reader]
 ) -> Step:
-    """Read anything; an input that is not finite (an overflowing hl2, too) skips the bar."""
+    """Read anything; an unusable input skips the bar."""
     update = kernel.update
     skip = kernel.skip
 
     def step(bar: Bar) -> None:
         inputs = [read(bar) for read in readers]
         for value in inputs:
-            if value - value != 0.0:
+            if not -LIMIT <= value <= LIMIT:
                 skip()
                 slots[target] = blank
                 return

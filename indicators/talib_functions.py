@@ -72,6 +72,17 @@ _SHORT_OUTPUTS = {
 
 _PEOPLE_CALL_OUTPUTS = {"histogram": "hist", "mid": "middle", "direction": "trend"}
 
+_NOTES = {
+    "vwap": "Cumulative since the first candle consumed: it never restarts (see session_vwap).",
+    "kc": "Always around the EMA of the typical price (see keltner for any price).",
+    "stochrsi": "k is not smoothed; d is what charts call %K (see smooth_stochrsi).",
+    "supertrend": "trend is 1 up, -1 down.",
+    "donchian": "Highest high and lowest low, this candle included.",
+    "maxindex": "Counts candles from the first one consumed, as all index functions.",
+    "mavp": "The second source gives the period for each candle; its default, volume, is arbitrary.",
+    "fractal": "100 on the candle that confirms a swing, `rightbars` after it.",
+}
+
 _ALIASES = {
     "bbands": ("bb", "bollinger", "bollinger_bands"),
     "stoch": ("stochastic",),
@@ -181,7 +192,9 @@ def talib_info(name: str) -> IndicatorInfo:
         name=name,
         title=info["display_name"],
         group=info["group"],
-        description=f"{info['display_name']} (TA-Lib {upper}).",
+        description=" ".join(
+            [f"{info['display_name']} (TA-Lib {upper}).", _NOTES.get(name, "")]
+        ).strip(),
         origin="talib",
         inputs=_inputs(info["input_names"]),
         outputs=outputs,

@@ -1,0 +1,55 @@
+"""What our own indicators are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from indicators.bars import Array
+from indicators.info import Params
+from indicators.kernels import Kernel
+from indicators.parameters import Parameter, ParameterValue
+from indicators.talib_functions import talib_info
+
+__all__ = ["OwnMaker", "period", "talib_kernel"]
+
+_LONGEST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMaker:
+    """Makes calculations of an indicator of ours.
+
+    Attributes:
+        start: Returns a fresh calculation.
+        bars: Returns the bars until the first value.
+    """
+
+    start: Callable[[Params], Kernel]
+    bars: Callable[[Params], int]
+
+    def check(self, params: Params) -> None:
+        """Accept everything that is in range: our parameters do not restrict each other."""
+
+    def warmup(self, params: Params) -> int:
+        """Return the bars until the first value."""
+        return self.bars(params)
+
+    def kernel(self, params: Params) -> Kernel:
+        """Return a fresh calculation."""
+        return self.start(params)
+
+    def batch(self, params: Params, arrays: Sequence[Array]) -> list[Array]:
+        """Fill a fresh calculation with the arrays."""
+        return self.start(params).fill(arrays)
+
+
+def talib_kernel(name: str, **params: ParameterValue) -> Kernel:
+    """Return one of TA-Lib's handles as a part, the parameters not given at their defaults."""
+    info = talib_info(name)
+    return info.maker.kernel({**{p.name: p.default for p in info.parameters}, **params})
+
+
+def period(name: str, title: str, default: int, *, minimum: int = 1) -> Parameter:
+    """Return a parameter that counts bars, with TA-Lib's upper limit."""
+    return Parameter(name, title, default, minimum=minimum, maximum=_LONGEST)

@@ -1,0 +1,61 @@
+"""How long a price has been rising or falling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from indicators.bars import Array
+from indicators.info import IndicatorInfo, Input, Params
+from indicators.kernels import NAN, Value, replay
+from indicators.own.parts import OwnMaker
+
+__all__ = ["STREAK"]
+
+
+class _Streak:
+    """+n after n rises in a row, -n after n falls, 0 after no change."""
+
+    __slots__ = ("_count", "_last")
+
+    def __init__(self, _params: Params) -> None:
+        self._last = NAN
+        self._count = NAN
+
+    @property
+    def ready(self) -> bool:
+        return not math.isnan(self._count)
+
+    def update(self, x: float) -> Value:
+        self._count = count = self.peek(x)
+        self._last = x
+        return count
+
+    def peek(self, x: float) -> float:
+        last, count = self._last, self._count
+        if x > last:
+            return count + 1.0 if count > 0.0 else 1.0
+        if x < last:
+            return count - 1.0 if count < 0.0 else -1.0
+        return 0.0 if x == last else NAN
+
+    def skip(self) -> None:
+        """Compare across an undefined bar as if it were not there."""
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        return replay(self, arrays, 1)
+
+
+STREAK = IndicatorInfo(
+    name="streak",
+    title="Rising or Falling Streak",
+    group="Momentum Indicators",
+    description="+n after n rises in a row, -n after n falls in a row, 0 where nothing changed.",
+    origin="chorus",
+    inputs=(Input("price", "close", free=True),),
+    outputs=("value",),
+    parameters=(),
+    maker=OwnMaker(_Streak, lambda _: 2),
+    output_aliases={},
+    aliases=("rising_falling",),
+)
