@@ -8,9 +8,11 @@ __all__ = [
     "ConfigError",
     "DataError",
     "LifecycleError",
+    "MoneyError",
     "PluginError",
     "RuleError",
     "StrategyError",
+    "TradingError",
 ]
 
 
@@ -48,3 +50,11 @@ class StrategyError(ChorusError):
 
 class LifecycleError(ChorusError):
     """A command is not allowed in the present state of an instance."""
+
+
+class MoneyError(ChorusError):
+    """An amount, a price or a quantity cannot be expressed in its smallest unit."""
+
+
+class TradingError(ChorusError):
+    """The order manager was called out of order, or a gateway broke its contract."""

@@ -1,0 +1,82 @@
+"""Where orders go, and who hears what became of them.
+
+The order manager core speaks to a `Gateway`; the paper gateway is one, a live venue can stand
+beside it. Everything a gateway does to an order it reports to its `ExecutionListener`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Protocol
+
+from engine.trading.orders import NetOrder, Order, SymbolBook
+from engine.types import Candle, Tick
+
+__all__ = ["ExecutionListener", "Gateway"]
+
+
+class ExecutionListener(Protocol):
+    """Takes executions in: capital, positions, brackets, ledger."""
+
+    def clip(self, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return how much of a fill the position and the capital allow; 0: order was ended."""
+        ...
+
+    def execute(
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        time: int,
+        stop_from: int,
+        target_from: int,
+        fee: Decimal | None = None,
+    ) -> None:
+        """Book a fill.
+
+        Args:
+            order: A working order.
+            quantity: As `clip` allowed it.
+            price: Execution price.
+            time: Time of the fill, ms UTC.
+            stop_from: Protective stops made by it may fill in candles opening from here on.
+            target_from: Likewise targets.
+            fee: Given by the gateway, or None: by the configured rate.
+        """
+        ...
+
+    def cross(
+        self,
+        net: NetOrder,
+        quantity: Decimal,
+        crossed: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        time: int,
+    ) -> None:
+        """Record the execution of a net order before its children's fills."""
+        ...
+
+
+class Gateway(Protocol):
+    """A place that works orders. Called by the order manager only, never concurrently."""
+
+    def submit(self, order: Order) -> None:
+        """Work an order, or work it on its changed terms; it is journaled already."""
+        ...
+
+    def submit_net(self, net: NetOrder) -> None:
+        """Work a net order instead of its children."""
+        ...
+
+    def cancel(self, order: Order) -> None:
+        """Stop working an order; unknown ones are ignored."""
+        ...
+
+    def on_candle(self, book: SymbolBook, candle: Candle) -> None:
+        """Match a book that has working orders against a closed base candle."""
+        ...
+
+    def on_tick(self, book: SymbolBook, tick: Tick) -> None:
+        """Match a book that has working orders against a trade."""
+        ...

@@ -1,0 +1,108 @@
+"""Net orders: what opposing wishes of one account cross inside it, and who gets which part.
+
+With buys B and sells S of one account and symbol in one slice, the gateway sees one market order
+for |B - S|. Executed at price p:
+
+- every child fills at p; the smaller side entirely against the larger side's part
+- fee = |net quantity filled| x p x taker rate, shared among all children that filled in
+  proportion to their quantities, by largest remainder in units of money: the shares add up
+- slippage is in p, once for the net quantity
+- when only a part f of the net quantity N fills, both sides fill in the proportion f / N, each
+  side shared out by largest remainder in lots
+- B = S crosses at the open itself, without slippage or fee
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_FLOOR, Decimal
+
+from engine.money import UNIT, ZERO, money
+from engine.trading.executions import Executions
+from engine.trading.orders import MARKET, NetOrder, Order
+
+__all__ = ["NetMatcher", "apportion"]
+
+
+def apportion(total: Decimal, weights: Sequence[Decimal], step: Decimal) -> list[Decimal]:
+    """Share a total out in proportion to weights, in whole steps that add up exactly.
+
+    Args:
+        total: A multiple of `step`, at least 0.
+        weights: At least 0, not all 0.
+        step: Smallest part, above 0.
+
+    Returns:
+        One part per weight; ties of the remainders go to the earlier one.
+
+    >>> apportion(Decimal(10), [Decimal(1), Decimal(1), Decimal(1)], Decimal(1))
+    [Decimal('4'), Decimal('3'), Decimal('3')]
+    """
+    whole = sum(weights, ZERO)
+    if total == whole:
+        return list(weights)
+    exact = [total * weight / whole for weight in weights]
+    parts = [(share / step).to_integral_value(ROUND_FLOOR) * step for share in exact]
+    missing = int((total - sum(parts, ZERO)) / step)
+    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
+    for i in by_remainder[:missing]:
+        parts[i] += step
+    return parts
+
+
+class NetMatcher:
+    """Executes net orders and shares the result out to their children."""
+
+    def __init__(self, executions: Executions) -> None:
+        self._executions = executions
+
+    def match(
+        self,
+        net: NetOrder,
+        price: Decimal,
+        price_up: Decimal,
+        price_down: Decimal,
+        cap: Decimal | None,
+        when: tuple[int, int, int],
+    ) -> None:
+        """Fill as much of a net order as the cap allows.
+
+        Args:
+            net: The order; children that the capital does not carry are cut first.
+            price: Price without slippage.
+            price_up: What a net buyer pays.
+            price_down: What a net seller gets.
+            cap: Largest net quantity, None: no limit.
+            when: Time of the fill, and from when stops and targets may fill.
+        """
+        for child in tuple(net.children):
+            self._executions.secure(child, price_up if child.sign > 0 else price_down)
+        buys = [child for child in net.children if child.sign > 0]
+        sells = [child for child in net.children if child.sign < 0]
+        bought = sum((child.leaves for child in buys), ZERO)
+        sold = sum((child.leaves for child in sells), ZERO)
+        wanted = abs(bought - sold)
+        filled = wanted if cap is None or cap > wanted else cap
+        if not (bought or sold) or (wanted and not filled):
+            return
+        major, minor = (buys, sells) if bought > sold else (sells, buys)
+        crossed = min(bought, sold)
+        if filled < wanted:
+            crossed = net.book.instrument.quantity(crossed * filled / wanted)
+        at = price if not wanted else price_up if bought > sold else price_down
+        lot = net.book.instrument.lot_size
+        parts = [*_share(major, crossed + filled, lot), *_share(minor, crossed, lot)]
+        fee = money(filled * at * self._executions.fee_rate(MARKET))
+        signed = filled if bought > sold else -filled
+        self._executions.cross(net, signed, crossed, at, fee, when[0])
+        fees = apportion(fee, [quantity for _, quantity in parts], UNIT)
+        for (child, quantity), share in zip(parts, fees, strict=True):
+            if quantity:
+                self._executions.execute(child, quantity, at, *when, share)
+
+
+def _share(children: Sequence[Order], total: Decimal, lot: Decimal) -> list[tuple[Order, Decimal]]:
+    if not total:
+        return []
+    parts = apportion(total, [child.leaves for child in children], lot)
+    return list(zip(children, parts, strict=True))

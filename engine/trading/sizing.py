@@ -1,0 +1,97 @@
+"""How large an entry becomes.
+
+================  ======================================================================
+sizing mode       quantity wanted for a signal without its own quantity
+================  ======================================================================
+equity_fraction   value x equity x leverage / price (value: default max_position_size)
+fixed_quantity    value
+fixed_notional    value / price
+================  ======================================================================
+
+Equity is the strategy's capital (or the account's starting balance) plus what it has realised,
+fees paid. Whatever is wanted is cut so that the position stays within
+max_position_size x equity x leverage, then rounded down to whole lots.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.money import ZERO, plain
+from engine.trading.positions import Position
+from engine.trading.refusals import Refusal
+
+__all__ = ["check_notional", "entry_quantity"]
+
+
+def entry_quantity(
+    position: Position, sign: int, wanted: Decimal | None, price: Decimal
+) -> Decimal | Refusal:
+    """Return the quantity (base, whole lots) an entry opens, before capital is asked.
+
+    Args:
+        position: Where it enters; an opposite position counts as closed.
+        sign: +1 long, -1 short.
+        wanted: The intent's own quantity, None: by the strategy's sizing.
+        price: Expected price, quote currency.
+    """
+    config = position.participant.config
+    risk, sizing = config.risk, config.sizing
+    most = risk.max_position_size * position.purse.balance * config.leverage
+    limit = most
+    if position.quantity and (position.quantity > ZERO) == (sign > 0):
+        most -= position.cost
+    for entry in position.entries:
+        if entry.sign == sign:
+            most -= entry.opens * (entry.price or price)
+    if most <= ZERO:
+        return Refusal(
+            "max_position_size",
+            f"position and working entries already reach {plain(limit)}, "
+            f"{risk.max_position_size:.2%} of the strategy's equity",
+        )
+    notional: Decimal | None = None
+    if wanted is None:
+        value = sizing.value
+        if sizing.mode == "fixed_quantity":
+            wanted = value
+        elif sizing.mode == "fixed_notional":
+            notional = value
+        elif value is None:
+            notional = limit
+        else:
+            notional = value * position.purse.balance * config.leverage
+    if wanted is not None:
+        notional = wanted * price
+    assert notional is not None  # noqa: S101  every sizing mode gives one
+    instrument = position.book.instrument
+    if notional > most:
+        quantity = instrument.quantity(most / price)
+    else:
+        quantity = instrument.quantity(notional / price if wanted is None else wanted)
+    return check_notional(position, quantity, price)
+
+
+def check_notional(position: Position, quantity: Decimal, price: Decimal) -> Decimal | Refusal:
+    """Return the quantity if its value is within the order limits."""
+    instrument = position.book.instrument
+    if quantity <= ZERO:
+        return Refusal(
+            "min_quantity",
+            f"the order comes to less than one lot of {plain(instrument.lot_size)} "
+            f"{instrument.base}",
+        )
+    notional = quantity * price
+    if notional < instrument.min_notional:
+        return Refusal(
+            "min_notional",
+            f"order of {plain(notional)} {instrument.quote}; "
+            f"the smallest is {plain(instrument.min_notional)}",
+        )
+    largest = position.participant.risk.max_order_notional
+    if largest is not None and notional > largest:
+        return Refusal(
+            "max_order_notional",
+            f"order of {plain(notional)} {instrument.quote}; the largest is {plain(largest)}",
+        )
+    return quantity
