@@ -1,11 +1,11 @@
 """The running state of one strategy, a pure state machine."""
 
-from engine.instance.build import build, capital_of, instruments_of
+from engine.instance.build import build
 from engine.instance.commands import Command, Pause, Restart, Resume, Stop, Update
 from engine.instance.faults import Fault
 from engine.instance.instance import Instance
 from engine.instance.lifecycle import TRANSITIONS, Status
-from engine.instance.metrics import LastSignal, Metrics
+from engine.instance.metrics import InstanceView, LastSignal, Metrics
 from engine.instance.parameters import check_parameters
 from engine.instance.snapshot import Snapshot, decode
 
@@ -14,6 +14,7 @@ __all__ = [
     "Command",
     "Fault",
     "Instance",
+    "InstanceView",
     "LastSignal",
     "Metrics",
     "Pause",
@@ -24,8 +25,6 @@ __all__ = [
     "Stop",
     "Update",
     "build",
-    "capital_of",
     "check_parameters",
     "decode",
-    "instruments_of",
 ]

@@ -64,7 +64,7 @@ class Instance(InstanceState):
             if feed is None:
                 return None
         self._take(feed, candle)
-        if self._mirror.trailing:
+        if self._mirror.follows:
             self._mirror.follow(feed.symbol, candle)
         if feed.is_main:
             if self._exposed:
@@ -373,9 +373,11 @@ class Instance(InstanceState):
         present = self._parameters if self._pending is None else self._pending
         plugin = type(self._strategy)
         merged = check_update(plugin, present, changes, strategy=self.id)
-        if plugin.indicator_specs(self._config, merged) != plugin.indicator_specs(
-            self._config, self._parameters
-        ):
+        try:
+            specs = plugin.indicator_specs(self._config, merged)
+        except IndicatorError as error:
+            raise ConfigError(f"strategy {self.id!r}: indicators: {error}") from error
+        if specs != plugin.indicator_specs(self._config, self._parameters):
             raise ConfigError(
                 f"strategy {self.id!r} ({plugin.metadata.type}): {', '.join(changes)} would change "
                 "an indicator, which needs a new warm-up; stop it and start it with the new value"

@@ -18,8 +18,10 @@ from math import isfinite, sqrt
 import msgspec
 
 from engine.instance.performance import Performance
+from engine.types import Action
 
 __all__ = [
+    "InstanceView",
     "LastSignal",
     "Metrics",
     "annual_candles",
@@ -40,11 +42,34 @@ _REFERENCE_STREAK = 5
 class LastSignal(msgspec.Struct, frozen=True):
     """The newest signal that left an instance. `time` is the candle's close, ms UTC."""
 
-    action: str
+    action: Action
     symbol: str
     confidence: float
     reason: str
     time: int
+
+
+class InstanceView(msgspec.Struct, frozen=True):
+    """The few numbers of a live table; the words are those of `Metrics`.
+
+    Attributes:
+        pnl: Equity - capital, quote currency.
+        return_pct: `pnl` in percent of the capital.
+        open_orders: Own orders working at the gateway.
+        last_signal: Action and time of the newest signal; empty before the first.
+        candles: Candles of all streams processed, warm-up included.
+    """
+
+    status: str
+    position: float
+    pnl: float
+    return_pct: float
+    trades: int
+    open_orders: int
+    last_signal: str
+    candles: int
+    errors: int
+    cause: str
 
 
 class Metrics(msgspec.Struct, frozen=True):

@@ -31,8 +31,12 @@ from engine.types import (
 
 __all__ = ["OrderMirror", "WorkingOrder"]
 
-_TRAIL_TOLERANCE_TICKS = 2
-"""A trailing trigger is rounded to the tick once when accepted and once when it moves."""
+_STOPS = (OrderType.STOP, OrderType.TRAILING_STOP)
+
+_TOLERANCE_TICKS = 2
+_TOLERANCE = 1e-3
+"""A trailing trigger is rounded to the tick when accepted and when it moves; the relative part
+covers ticks coarser than the instrument given here says. Waiting too often costs little."""
 
 
 class WorkingOrder(msgspec.Struct):
@@ -43,6 +47,8 @@ class WorkingOrder(msgspec.Struct):
         price: Limit or trigger price; for a trailing stop the trigger when it was accepted.
         trail: Trailing fraction, None for other types.
         best: Trailing stop only: best price since acceptance, never worse than the true one.
+        has_fired: Stops only: a candle reached the trigger, so what is left of it may fill at any
+            price (a part can stay open for want of volume).
     """
 
     order_id: str
@@ -56,6 +62,7 @@ class WorkingOrder(msgspec.Struct):
     price: Decimal | None
     trail: Decimal | None
     best: float = 0.0
+    has_fired: bool = False
 
 
 class _Triggers:
@@ -68,22 +75,19 @@ class _Triggers:
     __slots__ = ("count", "falling", "rising", "tolerance", "trailing")
 
     def __init__(self, tick: float) -> None:
-        self.tolerance = _TRAIL_TOLERANCE_TICKS * tick
+        self.tolerance = _TOLERANCE_TICKS * tick
         self.count = 0
         self.falling = -inf
         self.rising = inf
-        self.trailing: list[tuple[WorkingOrder, float]] = []
+        self.trailing: list[WorkingOrder] = []
 
     def add(self, order: WorkingOrder) -> None:
         self.count += 1
         buying = order.side is Side.BUY
-        if order.type is OrderType.MARKET or order.price is None:
+        if order.type is OrderType.MARKET or order.price is None or order.has_fired:
             self.falling = inf
         elif order.type is OrderType.TRAILING_STOP:
-            trail = float(order.trail or 0)
-            if trail >= 1.0 and not buying:
-                self.falling = inf
-            self.trailing.append((order, 1.0 + trail if buying else 1.0 - trail))
+            self.trailing.append(order)
         elif buying is (order.type is OrderType.STOP):
             self.rising = min(self.rising, float(order.price))
         else:
@@ -93,13 +97,7 @@ class _Triggers:
         low, high = candle.low, candle.high
         if low <= self.falling or high >= self.rising:
             return True
-        for order, factor in self.trailing:
-            if order.side is Side.SELL:
-                if low <= max(order.best, high) * factor + self.tolerance:
-                    return True
-            elif high >= min(order.best, low) * factor - self.tolerance:
-                return True
-        return False
+        return any(_trail_reached(order, candle, self.tolerance) for order in self.trailing)
 
 
 class OrderMirror:
@@ -107,14 +105,14 @@ class OrderMirror:
 
     Attributes:
         working: Orders by id, in order of acceptance.
-        trailing: Whether any of them is a trailing stop.
+        follows: Whether any of them is a stop that `follow` has to watch.
     """
 
-    __slots__ = ("_cancelling", "_triggers", "_undecided", "trailing", "working")
+    __slots__ = ("_cancelling", "_triggers", "_undecided", "follows", "working")
 
     def __init__(self, instruments: dict[str, Instrument]) -> None:
         self.working: dict[str, WorkingOrder] = {}
-        self.trailing = False
+        self.follows = False
         self._undecided: dict[str, None] = {}
         self._cancelling: dict[str, str] = {}
         self._triggers = {
@@ -136,8 +134,9 @@ class OrderMirror:
                 self._undecided[decision.intent_id(n)] = None
 
     def accepted(self, event: OrderAccepted) -> None:
-        """Take an order that now works."""
+        """Take an order that now works, or works on new terms under the same id."""
         self._undecided.pop(event.intent_id, None)
+        known = self.working.get(event.order_id)
         order = WorkingOrder(
             order_id=event.order_id,
             intent_id=event.intent_id,
@@ -146,19 +145,22 @@ class OrderMirror:
             type=event.type,
             role=event.role,
             quantity=event.quantity,
-            leaves=event.quantity,
+            leaves=event.quantity - (known.quantity - known.leaves if known else 0),
             price=event.price,
             trail=event.trail,
         )
         if order.type is OrderType.TRAILING_STOP and order.price is not None:
-            trail = float(order.trail or 0)
-            if order.side is Side.BUY:
-                order.best = float(order.price) / (1.0 + trail)
-            elif trail < 1.0:
-                order.best = float(order.price) / (1.0 - trail)
+            order.best = _best_at(float(order.price), float(order.trail or 0), order.side)
         self.working[order.order_id] = order
-        self._triggers[order.symbol].add(order)
-        self.trailing = self.trailing or order.type is OrderType.TRAILING_STOP
+        if known is None:
+            self._triggers[order.symbol].add(order)
+            self.follows = self.follows or order.type in _STOPS
+            return
+        order.has_fired = known.has_fired
+        if order.type is OrderType.TRAILING_STOP:
+            better = max if order.side is Side.SELL else min
+            order.best = better(order.best, known.best)
+        self._rebuild(order.symbol)
 
     def rejected(self, event: OrderRejected) -> None:
         """Take the answer to an intent that became nothing."""
@@ -194,15 +196,25 @@ class OrderMirror:
         for order in self.working.values():
             if order.symbol == symbol:
                 triggers.add(order)
-        self.trailing = any(triggers.trailing for triggers in self._triggers.values())
+        self.follows = any(order.type in _STOPS for order in self.working.values())
 
     def follow(self, symbol: str, candle: Candle) -> None:
-        """Move the best price of trailing stops with a processed candle."""
-        for order, _factor in self._triggers[symbol].trailing:
+        """Move trailing stops with a processed candle, and note the stops it reached."""
+        triggers = self._triggers[symbol]
+        if triggers.reached_by(candle):
+            self._note_fired(symbol, candle)
+        for order in triggers.trailing:
             if order.side is Side.SELL:
                 order.best = max(order.best, candle.high)
             else:
                 order.best = min(order.best, candle.low)
+
+    def _note_fired(self, symbol: str, candle: Candle) -> None:
+        """Mark the stops a candle reached although they still work after its events."""
+        for order in self.working.values():
+            if order.symbol == symbol and not order.has_fired:
+                order.has_fired = _stop_reached(order, candle, self._triggers[symbol].tolerance)
+        self._rebuild(symbol)
 
     def may_fill(self, symbol: str, candle: Candle, *, late: bool) -> bool:
         """Tell whether an order event may belong before a candle of `symbol` not yet processed.
@@ -218,8 +230,11 @@ class OrderMirror:
         return late or triggers.count < len(self.working) or triggers.reached_by(candle)
 
     def has_market_order(self, symbol: str) -> bool:
-        """Tell whether an order in `symbol` fills at the next opportunity whatever the price."""
-        return self._triggers[symbol].falling == inf
+        """Tell whether a market order in `symbol` waits for its fill."""
+        return any(
+            order.symbol == symbol and order.type is OrderType.MARKET
+            for order in self.working.values()
+        )
 
     def state(self) -> dict[str, Any]:
         """Return everything a restore needs."""
@@ -238,3 +253,32 @@ class OrderMirror:
         self._cancelling = dict(state["cancelling"])
         for symbol in self._triggers:
             self._rebuild(symbol)
+
+
+def _best_at(trigger: float, trail: float, side: Side) -> float:
+    """Return the best price that gives a trailing stop its trigger."""
+    if side is Side.BUY:
+        return trigger / (1.0 + trail)
+    return trigger / (1.0 - trail) if trail < 1.0 else inf
+
+
+def _stop_reached(order: WorkingOrder, candle: Candle, tolerance: float) -> bool:
+    if order.type is OrderType.TRAILING_STOP:
+        return _trail_reached(order, candle, tolerance)
+    if order.type is not OrderType.STOP or order.price is None:
+        return False
+    price = float(order.price)
+    return candle.high >= price if order.side is Side.BUY else candle.low <= price
+
+
+def _trail_reached(order: WorkingOrder, candle: Candle, tolerance: float) -> bool:
+    """Tell whether a candle may reach a trailing stop, its own best price included.
+
+    Which of a candle's extremes came first is unknown, so the worse order is assumed.
+    """
+    trail = float(order.trail or 0)
+    if order.side is Side.SELL:
+        trigger = max(order.best, candle.high) * (1.0 - trail)
+        return trail >= 1.0 or candle.low <= trigger + trigger * _TOLERANCE + tolerance
+    trigger = min(order.best, candle.low) * (1.0 + trail)
+    return candle.high >= trigger - trigger * _TOLERANCE - tolerance

@@ -39,7 +39,8 @@ class Position:
     """Position of one instance in one symbol, average-cost method. Read-only for strategies.
 
     Attributes:
-        symbol: Instrument it is in.
+        symbol: Symbol as the strategy spells it.
+        instrument: Its trading rules.
         quantity: Signed, base currency; negative is short.
         average_price: Quantity-weighted price of what is open; 0.0 while flat.
         is_flat, is_long, is_short: Its side.
@@ -72,9 +73,9 @@ class Position:
         "symbol",
     )
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, symbol: str, instrument: Instrument) -> None:
+        self.symbol = symbol
         self.instrument = instrument
-        self.symbol = instrument.symbol
         self.exact_quantity = ZERO
         self.exact_average_price = ZERO
         self.realised = ZERO

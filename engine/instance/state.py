@@ -13,7 +13,7 @@ from engine.instance.faults import Fault, FaultLog
 from engine.instance.feed import Feed
 from engine.instance.guard import Guard
 from engine.instance.lifecycle import Status
-from engine.instance.metrics import Metrics
+from engine.instance.metrics import InstanceView, Metrics
 from engine.instance.orders import OrderMirror
 from engine.instance.parameters import check_update
 from engine.instance.performance import Performance
@@ -39,7 +39,7 @@ class InstanceState:
     Args:
         config: The strategy.
         strategy: A fresh object of its type.
-        instruments: Trading rules per symbol of the strategy.
+        instruments: Trading rules by symbol, as the strategy spells it.
         capital: What it starts with, quote currency.
         indicators: Its indicators on the main stream.
         parameters: Checked parameters with defaults filled in.
@@ -108,7 +108,9 @@ class InstanceState:
         self._config = config
         self._code_hash = code_hash
         self._capital = capital
-        self._positions = {symbol: Position(instruments[symbol]) for symbol in config.symbols}
+        self._positions = {
+            symbol: Position(symbol, instruments[symbol]) for symbol in config.symbols
+        }
         self._present = tuple(self._positions.values())
         self._feeds = {
             f"{config.venue}:{symbol}:{timeframe}": Feed(
@@ -170,6 +172,22 @@ class InstanceState:
         self._on_strategy_candle = strategy.on_candle
 
     @property
+    def config(self) -> StrategyConfig:
+        """Return the configuration of the strategy."""
+        return self._config
+
+    @property
+    def candles(self) -> int:
+        """Return how many candles of all streams were processed."""
+        return sum(feed.next_seq - feed.anchor for feed in self._feeds.values())
+
+    @property
+    def trace(self) -> str:
+        """Return the traceback of the newest contained exception, empty without one."""
+        recent = self._faults.recent()
+        return recent[-1].trace if recent else ""
+
+    @property
     def errors(self) -> int:
         """Return how many exceptions were contained."""
         return self._faults.total
@@ -197,6 +215,24 @@ class InstanceState:
     def equity_curve(self) -> list[tuple[int, float]]:
         """Return at most 2048 (close time in ms UTC, equity) pairs, evenly spaced in candles."""
         return self._performance.curve.points()
+
+    def view(self) -> InstanceView:
+        """Return what a live table shows; cheap enough to ask for several times a second."""
+        capital = float(self._capital)
+        pnl = self.equity() - capital
+        last = self._activity.last_signal
+        return InstanceView(
+            status=str(self.status),
+            position=self._present[0].quantity,
+            pnl=pnl,
+            return_pct=100.0 * pnl / capital if capital else 0.0,
+            trades=self._performance.trades,
+            open_orders=len(self._mirror.working),
+            last_signal="" if last is None else f"{last.action} @ {last.time}",
+            candles=self.candles,
+            errors=self._faults.total,
+            cause=self.cause,
+        )
 
     def metrics(self) -> Metrics:
         """Return everything that is reported about this instance; see `Metrics`."""

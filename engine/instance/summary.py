@@ -30,7 +30,7 @@ from engine.types import Decision, OrderRejected, Signal
 __all__ = ["Activity", "summarise"]
 
 _MAX_CODES = 32
-_LIMIT_PREFIX = "max_"
+_LIMIT_PREFIXES = ("max_", "account_max_")
 
 
 class Activity:
@@ -65,7 +65,7 @@ class Activity:
         if code not in self.refused and len(self.refused) >= _MAX_CODES:
             code = "other"
         self.refused[code] = self.refused.get(code, 0) + 1
-        if code.startswith(_LIMIT_PREFIX):
+        if code.startswith(_LIMIT_PREFIXES):
             self.violated(code)
 
     def violated(self, limit: str) -> None:
