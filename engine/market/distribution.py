@@ -49,7 +49,7 @@ class DataDistributor(Generic[SubscriberT]):
     """Routes candles to subscribers in the order in which they registered.
 
     A subscriber is any hashable value: an instance id, a topic, an object to call. It keeps its
-    place in the order for as long as it is subscribed; subscribing again puts it last.
+    place in the order until it unsubscribes, also when it changes its streams (a restart).
     """
 
     def __init__(self) -> None:
@@ -59,38 +59,38 @@ class DataDistributor(Generic[SubscriberT]):
         self._routed_before: dict[SubscriberT, int] = {}
 
     def subscribe(self, subscriber: SubscriberT, streams: Iterable[str]) -> None:
-        """Register a subscriber for a set of streams.
+        """Register a subscriber for a set of streams, or replace the set it has.
 
         Raises:
-            ConfigError: It is subscribed already, or names no stream.
+            ConfigError: It names no stream.
         """
         wanted = tuple(dict.fromkeys(streams))
-        if subscriber in self._streams:
-            raise ConfigError(
-                f"subscriber {subscriber!r} is subscribed already; unsubscribe it first"
-            )
         if not wanted:
             raise ConfigError(f"subscriber {subscriber!r} needs at least one stream")
+        before = self._streams.get(subscriber, ())
         self._streams[subscriber] = wanted
-        for stream in wanted:
-            self._routes[stream] = (*self._routes.get(stream, ()), subscriber)
+        for stream in dict.fromkeys((*before, *wanted)):
             self._routed.setdefault(stream, 0)
+            if before:
+                self._reroute(stream)
+            else:  # the newest is last in every route: no need to look at the others
+                self._routes[stream] = (*self.routes(stream), subscriber)
         self._routed_before[subscriber] = self._sum_routed(wanted)
 
-    def unsubscribe(self, subscriber: SubscriberT) -> None:
-        """Take a subscriber out of every route.
+    def unsubscribe(self, subscriber: SubscriberT) -> bool:
+        """Take a subscriber out of every route; tell whether it was subscribed."""
+        streams = self._streams.pop(subscriber, ())
+        self._routed_before.pop(subscriber, None)
+        for stream in streams:
+            self._reroute(stream)
+        return bool(streams)
 
-        Raises:
-            ConfigError: It is not subscribed.
-        """
-        for stream in self.streams_of(subscriber):
-            left = tuple(other for other in self._routes[stream] if other != subscriber)
-            if left:
-                self._routes[stream] = left
-            else:
-                del self._routes[stream]
-        del self._streams[subscriber]
-        del self._routed_before[subscriber]
+    def _reroute(self, stream: str) -> None:
+        route = tuple(who for who, streams in self._streams.items() if stream in streams)
+        if route:
+            self._routes[stream] = route
+        else:
+            self._routes.pop(stream, None)
 
     def routes(self, stream: str) -> tuple[SubscriberT, ...]:
         """Return the subscribers of a stream in registration order; O(1), counts nothing."""

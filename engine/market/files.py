@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from engine.errors import ConfigError, DataError
-from engine.market.columns import CandleColumns, Ints
+from engine.market.columns import CandleColumns
 from engine.market.symbols import FileSpec
 from engine.market.validation import Reason, Rejection, ValidationReport, validate_rows
 from engine.timeframes import format_time, parse_time
@@ -30,6 +30,8 @@ _REQUIREMENT = (
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_MINIMUM_BYTES = 12
 _LAST_TIME = 253_402_300_800_000  # 10000-01-01: past the calendar
+_SECONDS = (1e8, 1e10)  # 1973 to 2286 in seconds; in milliseconds, months of 1970
+_MICROSECONDS = 1e14  # 1973 in microseconds; in milliseconds, the year 5138
 
 
 class FileReport(msgspec.Struct, frozen=True):
@@ -105,12 +107,12 @@ def read_candles(spec: FileSpec) -> tuple[CandleColumns, FileReport]:
 
 
 def _read_frame(path: Path) -> pl.DataFrame:
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder, a candle file is required; name the files in it")
     kind = path.suffix.lower()
-    if kind not in {".parquet", ".csv"}:
-        raise DataError(f"{path}: must end in .parquet or .csv, got {kind or 'no ending'!r}")
     try:
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder, a candle file is required; name the files in it")
+        if kind not in {".parquet", ".csv"}:
+            raise DataError(f"{path}: must end in .parquet or .csv, got {kind or 'no ending'!r}")
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes); {_REQUIREMENT}")
         if kind == ".parquet":
@@ -191,9 +193,10 @@ def _times(column: pl.Series, path: Path) -> pl.Series:
             f"{path}: column open_time is {dtype}, must be datetime, integer milliseconds or "
             "ISO 8601 text, in UTC; convert it"
         )
+    like = f"times like 2024-01-01T00:00:00Z or 1704067200000{_unit_hint(times)}"
     # Outside the calendar there is no candle, and differences could overflow.
     times = times.set(~times.is_between(0, _LAST_TIME, closed="left").fill_null(value=True), None)
-    return _require_some(times, column, path, "times like 2024-01-01T00:00:00Z or 1704067200000")
+    return _require_some(times, column, path, like)
 
 
 def _times_from_text(column: pl.Series) -> pl.Series:
@@ -256,30 +259,32 @@ def _readable(
 def _require_usable(
     columns: CandleColumns, report: ValidationReport, times: pl.Series, spec: FileSpec
 ) -> None:
-    """Refuse a file without candles, or one that is not in time order by and large."""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in report.rejected.items())
+    """Refuse a file without candles, and one that is by and large something else.
+
+    Most rows off the boundaries or out of order are no bad rows but a wrong name, unit or sort.
+    """
     unordered = report.rejected.get(Reason.OUT_OF_ORDER, 0)
     if 2 * unordered > report.rows:
         raise DataError(
             f"{spec.path}: rows must be in ascending order of open_time, {unordered} of "
             f"{report.rows} are not; sort the file"
         )
-    if len(columns) == 0:
-        example = report.examples[0].detail
-        hint = _unit_hint(times.to_numpy())
+    if len(columns) == 0 or 2 * report.rejected.get(Reason.OFF_BOUNDARY, 0) > report.rows:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in report.rejected.items())
         raise DataError(
-            f"{spec.path}: none of {report.rows} rows is a valid {spec.timeframe} candle "
-            f"({reasons}; first: {example}); check units and timeframe{hint}"
+            f"{spec.path}: must hold {spec.timeframe} candles, {report.total_rejected} of "
+            f"{report.rows} rows are none ({reasons}; first: {report.examples[0].detail}); check "
+            f"timeframe and units{_unit_hint(times)}"
         )
 
 
-def _unit_hint(times: Ints) -> str:
+def _unit_hint(times: pl.Series) -> str:
     """Recognise the two usual mistakes by their size: seconds, and micro- or nanoseconds."""
-    if len(times) == 0:
+    typical = times.median()
+    if not isinstance(typical, float):
         return ""
-    typical = int(np.median(times))
-    if 10**8 < typical < 10**10:
+    if _SECONDS[0] < typical < _SECONDS[1]:
         return " (open_time looks like seconds, milliseconds are required)"
-    if typical > 10**14:
+    if typical > _MICROSECONDS:
         return " (open_time looks like micro- or nanoseconds, milliseconds are required)"
     return ""

@@ -29,6 +29,12 @@ class StreamLog:
         self._retain = _checked_retention(retain, f"stream {stream!r}")
         self._candles: list[Candle] = []
         self._first = first_seq
+        self._newest: int | None = None
+
+    @property
+    def newest(self) -> int | None:
+        """Return the open time of the last candle recorded, ms UTC; None before the first."""
+        return self._newest
 
     @property
     def head(self) -> int:
@@ -51,7 +57,7 @@ class StreamLog:
         """
         if candle.stream != self.stream:
             raise DataError(f"log of stream {self.stream!r}: got a candle of {candle.stream!r}")
-        if self._candles and candle.open_time <= self._candles[-1].open_time:
+        if self._newest is not None and candle.open_time <= self._newest:
             self.duplicates += 1
             return False
         if candle.seq != self.head:
@@ -60,6 +66,7 @@ class StreamLog:
                 f"got {candle.seq}; number candles without gaps"
             )
         self._candles.append(candle)
+        self._newest = candle.open_time
         if self._retain is not None and len(self._candles) > 2 * self._retain:
             self.drop_before(self.head - self._retain)
         return True
@@ -132,16 +139,13 @@ class SliceLog:
                 f"slice log: the next slice must have number {self.head}, got "
                 f"{market_slice.number}; replay the ones between"
             )
+        self._require_continuation(market_slice)
         for candle in market_slice.candles:
             log = self._logs.get(candle.stream)
             if log is None:
                 log = self._logs[candle.stream] = StreamLog(candle.stream, first_seq=candle.seq)
                 self._numbers[candle.stream] = []
-            if not log.append(candle):
-                raise DataError(
-                    f"slice {market_slice.number}: stream {candle.stream!r} has a candle at "
-                    f"{candle.open_time} already; a published candle cannot be published again"
-                )
+            log.append(candle)
             self._numbers[candle.stream].append(market_slice.number)
         self._slices.append(market_slice)
         if self._retain is not None and len(self._slices) > 2 * self._retain:
@@ -178,6 +182,25 @@ class SliceLog:
         candles = log.replay(from_seq, limit)
         start = from_seq - log.first
         return list(zip(self._numbers[stream][start : start + len(candles)], candles, strict=True))
+
+    def _require_continuation(self, market_slice: MarketSlice) -> None:
+        """Check every candle before the first is recorded: a slice is logged whole or not."""
+        after: dict[str, tuple[int, int | None]] = {}
+        for candle in market_slice.candles:
+            stream = candle.stream
+            if stream in after:
+                head, newest = after[stream]
+            elif stream in self._logs:
+                head, newest = self._logs[stream].head, self._logs[stream].newest
+            else:
+                head, newest = candle.seq, None
+            if candle.seq != head or (newest is not None and candle.open_time <= newest):
+                raise DataError(
+                    f"slice {market_slice.number}: the next candle of stream {stream!r} must "
+                    f"have seq {head} and open after {newest}, got seq {candle.seq} at "
+                    f"{candle.open_time}; publish every candle once, in order"
+                )
+            after[stream] = (head + 1, candle.open_time)
 
     def _drop_before(self, number: int) -> None:
         del self._slices[: number - self._first]

@@ -84,11 +84,7 @@ class Market:
         self.reports: tuple[FileReport, ...] = tuple(reports)
         self.speed: Literal["max"] | float = speed
         self.total_slices: int = self._timeline.total_slices
-        self.total_candles: int = sum(
-            len(part.columns)
-            for part in plan.streams
-            if part.stream in set(self.base_streams.values())
-        )
+        self.total_candles: int = sum(map(self.count, self.base_streams.values()))
 
     def slices(self, start: int = 0) -> Iterator[MarketSlice]:
         """Iterate over the slices from number `start` on; every call gives the same ones.
@@ -157,4 +153,9 @@ def _file_notices(report: FileReport) -> Iterator[str]:
             f"({reasons}; first: {report.examples[0].detail})"
         )
     if report.gaps:
-        yield f"{report.source}: {report.missing} candles missing in {report.gaps} gaps"
+        yield f"{report.source}: {report.missing} candles missing, in {report.gaps} place(s)"
+    if report.gaps and report.gaps == report.accepted - 1:
+        yield (
+            f"{report.source}: no two candles follow each other; check that they are "
+            f"{report.timeframe} candles, as the name says"
+        )

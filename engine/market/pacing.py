@@ -44,7 +44,7 @@ class Pacer:
         self._seconds_per_ms = 0.0 if speed == "max" else 1 / (1000 * speed)
         self._clock = clock
         self._longest = longest_wait_s
-        self._zero: float | None = None
+        self._origin: tuple[int, float] | None = None
 
     def wait_s(self, time: int) -> float:
         """Return how many seconds to wait before the slice of that time is shown; 0 or more.
@@ -55,15 +55,16 @@ class Pacer:
         if not self._seconds_per_ms:
             return 0.0
         now = self._clock()
-        due = time * self._seconds_per_ms
-        if self._zero is None:
-            self._zero = now - due
-        wait = self._zero + due - now
+        if self._origin is None:
+            self._origin = (time, now)
+        first, begun = self._origin
+        # From the origin, not from the epoch: epoch milliseconds would cost the float's precision.
+        wait = (time - first) * self._seconds_per_ms - (now - begun)
         if self._longest is not None and wait > self._longest:
-            self._zero -= wait - self._longest
+            self._origin = (time, now + self._longest)
             wait = self._longest
         return max(0.0, wait)
 
     def restart(self) -> None:
         """Tie market time to the clock anew at the next slice, e.g. after a pause."""
-        self._zero = None
+        self._origin = None

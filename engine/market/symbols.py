@@ -1,7 +1,8 @@
 """Symbols in file names and command lines, and which of them mean the same instrument.
 
 Files cannot hold ``/`` in their names, exchanges differ in case and separator. Symbols therefore
-compare by a key in which ``/``, ``-`` and ``_`` are one separator and case does not count.
+compare by a key in which ``/``, ``-`` and ``_`` are one separator and case does not count. A
+settlement currency after a colon marks a perpetual future, as ``-PERP`` does.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ class FileSpec(NamedTuple):
 def symbol_key(symbol: str) -> str:
     """Return what symbols are compared by.
 
-    >>> symbol_key("btc_usdt-perp"), symbol_key("BTC/USDT-PERP")
-    ('BTC-USDT-PERP', 'BTC-USDT-PERP')
+    >>> symbol_key("btc_usdt-perp"), symbol_key("BTC/USDT:USDT"), symbol_key("BTC/USDT")
+    ('BTC-USDT-PERP', 'BTC-USDT-PERP', 'BTC-USDT')
     """
-    return symbol.translate(_SEPARATORS).upper()
+    key, colon, _ = symbol.translate(_SEPARATORS).upper().partition(":")
+    return key + PERPETUAL_SUFFIX if colon else key
 
 
 def parse_file_spec(text: str) -> FileSpec:
@@ -51,7 +53,7 @@ def parse_file_spec(text: str) -> FileSpec:
         DataError: Symbol or timeframe is neither given nor in the file's name.
     """
     head, equals, tail = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or _exists(text):
         symbol, timeframe = _from_name(Path(text))
         return FileSpec(symbol, timeframe, Path(text))
     path = Path(tail.strip())
@@ -61,6 +63,13 @@ def parse_file_spec(text: str) -> FileSpec:
     if not symbol or not tail.strip():
         raise DataError(f"replay {text!r}: needs a symbol before '=' and a path after it")
     return FileSpec(symbol, timeframe, path)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # e.g. too long for a path
+        return False
 
 
 def _from_name(path: Path, *, any_symbol: bool = False) -> tuple[str, str]:

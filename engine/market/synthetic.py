@@ -61,8 +61,8 @@ class _Regime(NamedTuple):
 
 
 _REGIMES = (
-    _Regime(trend=0.09, scale=1.0, memory=0.2, volume=1.2),  # rising
-    _Regime(trend=-0.09, scale=1.0, memory=0.2, volume=1.2),  # falling
+    _Regime(trend=0.12, scale=1.0, memory=0.2, volume=1.2),  # rising
+    _Regime(trend=-0.12, scale=1.0, memory=0.2, volume=1.2),  # falling
     _Regime(trend=0.0, scale=0.6, memory=-0.5, volume=0.6),  # quiet range
     _Regime(trend=0.0, scale=1.3, memory=0.0, volume=1.8),  # turbulent
 )
