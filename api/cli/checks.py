@@ -12,6 +12,7 @@ from rich.console import Console
 from api.cli.boundary import UNUSABLE
 from api.cli.preflight import (
     check_files,
+    in_file_order,
     market_problems,
     open_catalog,
     open_run_market,
@@ -77,7 +78,7 @@ def find_problems(path: Path, replay: list[str]) -> tuple[list[Problem], LoadedR
         problems += strategy_problems(loaded, catalog)
     if not any(problem.message.startswith("--replay") for problem in problems):
         problems += _data_problems(loaded, replay)
-    return problems, loaded
+    return in_file_order(problems), loaded
 
 
 def _data_problems(loaded: LoadedRun, replay: list[str]) -> list[Problem]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,7 @@ def prepare(path: Path, replay: Sequence[str], report: Path | None) -> Prepared:
     catalog = open_catalog(loaded.config, settings.plugin_folders)
     problems = list(strategy_problems(loaded, catalog))
     if problems:
-        raise InvalidConfigError(problems)
+        raise InvalidConfigError(in_file_order(problems))
     market = open_run_market(loaded.config, replay)
     return Prepared(loaded.config, catalog, market, tuple(replay))
 
@@ -120,6 +121,8 @@ def check_files(replay: Sequence[str]) -> None:
 def _file_fault(name: str) -> str:
     if Path(name).is_dir():
         return f"is a folder; name its files, e.g. {name.rstrip('/')}/*.parquet"
+    if "=" not in name and not Path(name).exists():
+        return "no such file"
     try:
         file = parse_file_spec(name).path
     except DataError as error:
@@ -168,7 +171,12 @@ def _type_problems(
     except ConfigError as error:
         problems += [_parameter_problem(loaded, place, line) for line in str(error).split("\n")]
     if strategy.rules is not None:
-        problems += _rule_problems(loaded, strategy, strategy.rules, place)
+        known = bool(problems)
+        problems += [
+            problem
+            for problem in _rule_problems(loaded, strategy, strategy.rules, place)
+            if not (known and "parameters." in problem.message)
+        ]
     if not problems:
         try:
             cls.indicator_specs(strategy, parameters)
@@ -181,6 +189,10 @@ def _parameter_problem(loaded: LoadedRun, place: tuple[str, int], line: str) -> 
     """Give a line such as ``strategy 'a' (GRID): parameters.step: ...`` its place."""
     field = line.partition("): ")[2].partition(":")[0]
     return loaded.problem((*place, *field.split(".")), line)
+
+
+_OWN_NAME = re.compile(r"^strategy '[^']*': indicators\.([^\s:.]+)")
+"""How errors of the `indicators` section begin; they come up with every rule."""
 
 
 def _rule_problems(
@@ -200,9 +212,11 @@ def _rule_problems(
             message = str(error)
             if message not in seen:
                 seen.add(message)
-                in_rule = isinstance(error, RuleError) and ": rule " in message
-                where = ("rules", name, "condition") if in_rule else ("indicators",)
-                yield loaded.problem((*place, *where), message)
+                indicator = _OWN_NAME.search(message)
+                if indicator is None:
+                    yield loaded.problem((*place, "rules", name, "condition"), message)
+                else:
+                    yield loaded.problem((*place, "indicators", indicator[1]), message)
 
 
 def _currency_problems(
@@ -222,6 +236,11 @@ def _currency_problems(
                 f"strategy {strategy.id!r}: {symbol} is paid in {quote}, but account "
                 f"{account.id!r} holds only {held}; add a {quote} balance to it",
             )
+
+
+def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Sort problems the way one reads the file."""
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def without_data(config: RunConfig, market: Market) -> list[StrategyConfig]:

@@ -91,6 +91,8 @@ def explain(
 
 
 def _problem(document: Document, location: Location, message: str, error: ErrorDetails) -> Problem:
+    if error["type"] == "missing":
+        location = location[:-1]
     line, column = document.place(location)
     if error["type"] not in {"missing", "value_error", "extra_forbidden"}:
         message += f" (found {_shown(error['input'])})"
@@ -150,7 +152,7 @@ def _message(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return _unknown_field(error["loc"], model)
     if kind == "missing":
-        return f"needs a `{error['loc'][-1]}`"
+        return f"needs a field `{error['loc'][-1]}`"
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":

@@ -145,7 +145,7 @@ def test_a_list_may_not_use_an_id_twice(tmp_path: Path) -> None:
         ("hello\n", "must be a mapping of fields (found just 'hello')"),
         ("null\n", "found nothing"),
         ("[]\n", "add one"),
-        ("name: x\n", "needs a `strategies`"),
+        ("name: x\n", "needs a field `strategies`"),
         ("strategies: []\n", "must have at least 1 item"),
         ("strategies: 5\n", "must be a list (found 5)"),
         ("strategies:\n", "must be a list (found nothing)"),
