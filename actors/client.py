@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from actors.fleet import call
@@ -49,10 +48,10 @@ class EngineClient:
         """Change parameters the strategy type marks as updatable, from the next candle on."""
         self._command(strategy_id, Update(dict(parameters)))
 
-    def start(self, config: StrategyConfig, *, capital: Decimal, plugin_file: str) -> None:
+    def start(self, config: StrategyConfig, *, plugin_file: str) -> None:
         """Add a strategy to the running engine."""
         call(
-            self._manager.start_strategy.remote(config, capital, plugin_file),
+            self._manager.start_strategy.remote(config, plugin_file),
             _START_STRATEGY_TIMEOUT_S,
         )
 

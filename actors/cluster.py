@@ -25,6 +25,7 @@ ACTOR_OPTIONS: dict[str, Any] = {
     "max_task_retries": 0,
 }
 
+
 @contextlib.contextmanager
 def embedded_cluster(actors: int) -> Iterator[Path]:
     """Run Ray in this process tree for the length of a `with` block.

@@ -78,7 +78,6 @@ def running_engine(
                 strategy.type: str(catalog.types[strategy.type].file)
                 for strategy in config.strategies
             },
-            capital={strategy.id: config.capital_of(strategy) for strategy in config.strategies},
             replay=list(replay),
             folder=str(folder),
         )

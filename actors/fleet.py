@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import ray
@@ -14,8 +13,9 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from actors.cluster import spawn
 from actors.strategy import StrategyActor, StrategySpec
 from actors.wire import Endpoints
-from engine.config import StrategyConfig
+from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError
+from engine.money import instruments_by_symbol
 from engine.status import idle_status
 
 __all__ = ["CONTROL_TIMEOUT_S", "START_TIMEOUT_S", "Fleet", "Hosted", "call", "failure_text"]
@@ -28,8 +28,6 @@ CONTROL_TIMEOUT_S = 15.0
 ATTACH_POLL_S = 0.02
 
 _THREADS = 3
-
-T = TypeVar("T")
 
 
 def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
@@ -93,24 +91,20 @@ class Fleet:
     """
 
     def __init__(
-        self,
-        strategies: Iterable[StrategyConfig],
-        *,
-        plugin_files: dict[str, str],
-        capital: dict[str, Decimal],
-        endpoints: Endpoints,
+        self, config: RunConfig, *, plugin_files: dict[str, str], endpoints: Endpoints
     ) -> None:
+        self._config = config
         self._plugin_files = plugin_files
-        self._capital = capital
         self._endpoints = endpoints
         self._market: Any = None
         self._orders: Any = None
-        self.hosted: dict[str, Hosted] = {config.id: Hosted(config) for config in strategies}
+        self.hosted: dict[str, Hosted] = {
+            strategy.id: Hosted(strategy) for strategy in config.strategies
+        }
 
-    def add(self, member: Hosted, *, capital: Decimal, plugin_file: str) -> None:
+    def add(self, member: Hosted, *, plugin_file: str) -> None:
         """Take in a strategy that was not there at the start; `start` starts it."""
         self.hosted[member.config.id] = member
-        self._capital[member.config.id] = capital
         self._plugin_files.setdefault(member.config.type, plugin_file)
 
     def connect(self, market: Any, orders: Any) -> None:
@@ -138,7 +132,8 @@ class Fleet:
         spec = StrategySpec(
             config,
             self._plugin_files[config.type],
-            self._capital[config.id],
+            instruments_by_symbol(self._config.instruments),
+            self._config.capital_of(config),
             member.epoch,
             self._endpoints,
         )
@@ -206,7 +201,7 @@ class Fleet:
             ChorusError: No such strategy.
         """
         try:
-            return cast("Hosted", self.hosted[strategy_id])
+            return self.hosted[strategy_id]
         except KeyError:
             raise ChorusError(
                 f"strategy {strategy_id!r} is not part of this engine; "

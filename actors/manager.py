@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,12 @@ class EnginePlan(msgspec.Struct, frozen=True):
     Attributes:
         config: The run.
         plugin_files: File of each strategy type in use.
-        capital: Capital of each strategy, quote currency.
         replay: Candle files; empty for the configured market.
         folder: Private folder for the sockets.
     """
 
     config: RunConfig
     plugin_files: dict[str, str]
-    capital: dict[str, Decimal]
     replay: list[str]
     folder: str
 
@@ -59,12 +56,7 @@ class StrategyManager:
         self._plan = plan
         self._endpoints = Endpoints.in_folder(Path(plan.folder))
         self._lock = threading.RLock()
-        self._fleet = Fleet(
-            plan.config.strategies,
-            plugin_files=plan.plugin_files,
-            capital=plan.capital,
-            endpoints=self._endpoints,
-        )
+        self._fleet = Fleet(plan.config, plugin_files=plan.plugin_files, endpoints=self._endpoints)
         self._phase = "starting"
         self._stopping = False
         self._facts: MarketFacts | None = None
@@ -204,7 +196,7 @@ class StrategyManager:
         """
         call(self._live(strategy_id).actor.command.remote(command))
 
-    def start_strategy(self, config: StrategyConfig, capital: Decimal, plugin_file: str) -> None:
+    def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
         """Add a strategy to the running engine; it takes part from the next slice on.
 
         Raises:
@@ -218,7 +210,7 @@ class StrategyManager:
             if self._facts is None or not self._has_data(member, self._facts):
                 raise ConfigError(f"strategy {config.id!r}: {member.status.cause}")
             call(self._orders.register.remote([config]))
-            self._fleet.add(member, capital=capital, plugin_file=plugin_file)
+            self._fleet.add(member, plugin_file=plugin_file)
             self._fleet.start([member])
         if member.failure:
             raise ChorusError(f"strategy {config.id!r} {member.failure}")

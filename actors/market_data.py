@@ -69,7 +69,7 @@ class MarketDataActor:
     ) -> None:
         self._market: Market = open_market(config, streams, replay)
         self._speed = config.speed
-        self._distributor = DataDistributor()
+        self._distributor: DataDistributor[str] = DataDistributor()
         self._mailbox = Mailbox()
         self._context = zmq.Context()
         self._publisher = bind(self._context, zmq.XPUB, endpoints.candles)

@@ -89,7 +89,7 @@ class OrderManagerActor:
         self._slices = codec(SliceBatch)
 
     def register(self, strategies: Sequence[StrategyConfig]) -> None:
-        """Make strategies known to risk and arbitration.
+        """Let strategies take part in risk and arbitration, withdrawn ones again.
 
         Raises:
             ConfigError: A strategy's account does not hold its quote currency.
@@ -115,10 +115,9 @@ class OrderManagerActor:
                 host, epoch=epoch, instances=instances, streams=streams
             )
             self._epochs[host] = epoch
-            inherited = []
-            for instance in instances:
-                self._manager.reinstate(instance)
-                inherited += self._coordinator.history(instance)
+            inherited = [
+                event for instance in instances for event in self._coordinator.history(instance)
+            ]
             return live_from, inherited
 
         return self._ask(call)

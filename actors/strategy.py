@@ -24,6 +24,7 @@ from actors.wire import (
 from engine.catalog import load_file
 from engine.config import StrategyConfig
 from engine.instance import Command, Instance, build
+from engine.money import Instrument
 from engine.report import StrategyOutcome, outcome_of, status_of
 from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release, SliceEvent
 from engine.status import StrategyStatus
@@ -47,13 +48,15 @@ class StrategySpec(msgspec.Struct, frozen=True):
     Attributes:
         config: The strategy.
         plugin_file: File its type is loaded from.
-        capital: Quote currency its returns are measured against.
+        instruments: Trading rules of its symbols.
+        capital: What it may use, quote currency.
         epoch: Number of this start.
         endpoints: The engine's data plane.
     """
 
     config: StrategyConfig
     plugin_file: str
+    instruments: dict[str, Instrument]
     capital: Decimal
     epoch: int
     endpoints: Endpoints
@@ -73,6 +76,7 @@ class StrategyActor:
         self._mailbox = Mailbox()
         self._stopping = False
         self._status_due_ns = 0
+        self._work_until_ns = 0
         self._last_status: StrategyStatus | None = None
         self._candles = codec(CandleBatch)
         self._marks = codec(Mark)
@@ -88,7 +92,9 @@ class StrategyActor:
         """
         config = self._spec.config
         loaded = load_file(self._spec.plugin_file)
-        self._instance: Instance = build(config, loaded, capital=self._spec.capital)
+        self._instance: Instance = build(
+            config, loaded, instruments=self._spec.instruments, capital=self._spec.capital
+        )
 
     def attach(self, live_from: int, inherited: Sequence[SliceEvent]) -> None:
         """Connect to the data plane; called once, before `run`.
@@ -139,12 +145,15 @@ class StrategyActor:
                         runner.release(self._releases.decode(self._dealer.recv()))
                 else:
                     self._mailbox.drain()
-            deadline_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
-            more = runner.run(may_continue=lambda until=deadline_ns: time.monotonic_ns() < until)
+            self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
+            more = runner.run(may_continue=self._may_continue)
             answer = runner.answer()
             if answer is not None:
                 self._dealer.send(self._answers.encode(answer))
             self._report_status()
+
+    def _may_continue(self) -> bool:
+        return time.monotonic_ns() < self._work_until_ns
 
     def _take_candles(self) -> None:
         while self._subscriber.poll(0):

@@ -25,6 +25,7 @@ from engine.catalog import default_folders, discover, load_file
 from engine.config import RunConfig
 from engine.instance import build
 from engine.market import open_market
+from engine.money import instruments_by_symbol
 from engine.types import Candle
 
 CANDLE_EVERY_S = 0.1
@@ -71,7 +72,10 @@ class PlainActor:
     def __init__(self, config: RunConfig, number: int, plugin_file: str) -> None:
         strategy = config.strategies[number]
         self._instance = build(
-            strategy, load_file(plugin_file), capital=config.capital_of(strategy)
+            strategy,
+            load_file(plugin_file),
+            instruments=instruments_by_symbol(config.instruments),
+            capital=config.capital_of(strategy),
         )
 
     def on_candle(self, candle: Candle) -> Any:

@@ -198,14 +198,21 @@ def extract_of(manager: OrderManager) -> LedgerExtract:
         strategies={
             name: StrategyRecord(
                 ledger_sha256=ledger.sha256_of(name),
-                signals=msgspec.to_builtins(ledger.signals(name)),
-                orders=msgspec.to_builtins(ledger.orders(name)),
-                fills=msgspec.to_builtins(ledger.fills(name)),
+                signals=[_flat(record, "intent") for record in ledger.signals(name)],
+                orders=[_flat(record, "order") for record in ledger.orders(name)],
+                fills=[_flat(record, "fill") for record in ledger.fills(name)],
             )
             for name in manager.strategies
         },
         accounts=msgspec.to_builtins(manager.account_states()),
     )
+
+
+def _flat(record: msgspec.Struct, part: str) -> dict[str, Any]:
+    """Return a ledger record as one level of fields, its message's own ones included."""
+    outer: dict[str, Any] = msgspec.to_builtins(record)
+    inner: dict[str, Any] = outer.pop(part)
+    return {**inner, **outer}
 
 
 _NO_RECORD = StrategyRecord(ledger_sha256="", signals=[], orders=[], fills=[])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.instance import Instance, build
+from engine.money import instruments_by_symbol
 from engine.report import (
     EngineExtract,
     RunReport,
@@ -60,7 +61,10 @@ class Backtest:
     def _add(self, strategy: StrategyConfig, catalog: Catalog) -> None:
         self.manager.register(strategy)
         instance = build(
-            strategy, catalog.types[strategy.type], capital=self._config.capital_of(strategy)
+            strategy,
+            catalog.types[strategy.type],
+            instruments=instruments_by_symbol(self._config.instruments),
+            capital=self._config.capital_of(strategy),
         )
         self.instances[strategy.id] = instance
         for stream in strategy.streams:

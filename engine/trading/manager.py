@@ -278,6 +278,11 @@ class OrderManager:
         """Return balance, equity, committed, drawdown... per account and currency."""
         return [state for account in self._accounts.values() for state in account.states()]
 
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Return the ids of all strategies ever registered, in order."""
+        return tuple(self._participants)
+
     def positions(self, instance_id: str) -> list[PositionState]:
         """Return the sub-positions of a strategy, flat ones included.
 

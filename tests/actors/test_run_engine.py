@@ -158,21 +158,13 @@ def test_one_strategy_is_controlled_while_the_others_run_on(
             client.pause("s1")
         client.restart("s1")
         until("s1", "running")
-        client.start(
-            late,
-            capital=config.capital_of(late),
-            plugin_file=str(catalog.types[late.type].file),
-        )
+        client.start(late, plugin_file=str(catalog.types[late.type].file))
         until("late", "running")
         assert client.metrics("late").candles >= client.metrics("s0").candles - 50
         with pytest.raises(ChorusError, match="not part of this engine"):
             client.pause("nobody")
         with pytest.raises(ChorusError, match="taken"):
-            client.start(
-                late,
-                capital=config.capital_of(late),
-                plugin_file=str(catalog.types[late.type].file),
-            )
+            client.start(late, plugin_file=str(catalog.types[late.type].file))
         client.stop_engine()
         assert engine.wait(30.0)
         extract = client.extract()

@@ -14,6 +14,7 @@ from engine.catalog import Catalog, default_folders, discover
 from engine.config import RunConfig
 from engine.instance import build
 from engine.market import Market, open_market
+from engine.money import instruments_by_symbol
 from engine.sequencing import (
     Answer,
     CandleBatch,
@@ -25,7 +26,28 @@ from engine.sequencing import (
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice
 
-CATALOG = discover(default_folders())
+TWO_STREAMS = """
+from strategies import Strategy, StrategyMetadata
+
+
+class TwoStreams(Strategy):
+    metadata = StrategyMetadata(type="TWO_STREAMS")
+
+    def on_candle(self, candle):
+        symbol = candle.stream.split(":")[1]
+        held = self.services.positions[symbol].quantity
+        if candle.seq % 7 == 3 and not held:
+            (self.services.order.buy if candle.seq % 2 else self.services.order.sell)(symbol)
+        elif candle.seq % 5 == 4 and held:
+            self.services.order.close(symbol)
+"""
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "two_streams.py").write_text(TWO_STREAMS)
+    return discover([*default_folders(), folder])
 
 
 def a_run(policy: str) -> RunConfig:
@@ -76,9 +98,9 @@ def a_run(policy: str) -> RunConfig:
                 {"id": "trail", "symbol": "BBB/USDT", "timeframe": "5m", **ma, "risk": trailing},
                 {
                     "id": "two_streams",
+                    "type": "TWO_STREAMS",
                     "symbols": ["BBB/USDT", "AAA/USDT"],
                     "timeframes": ["5m", "15m"],
-                    **ma,
                     "risk": protected,
                 },
             ],
@@ -91,8 +113,8 @@ def market_of(config: RunConfig) -> Market:
     return open_market(config.market, streams, ())
 
 
-def sequential(config: RunConfig) -> Backtest:
-    backtest = Backtest(config, CATALOG, market_of(config))
+def sequential(config: RunConfig, catalog: Catalog) -> Backtest:
+    backtest = Backtest(config, catalog, market_of(config))
     assert backtest.run(every=10_000, watch=lambda: True)
     return backtest
 
@@ -114,7 +136,10 @@ class Network:
         for strategy in config.strategies:
             self.manager.register(strategy)
             instance = build(
-                strategy, catalog.types[strategy.type], capital=config.capital_of(strategy)
+                strategy,
+                catalog.types[strategy.type],
+                instruments=instruments_by_symbol(config.instruments),
+                capital=config.capital_of(strategy),
             )
             self.runners[strategy.id] = InstanceRunner(
                 instance, host=strategy.id, epoch=1, streams=strategy.streams
@@ -198,10 +223,12 @@ class Network:
 
 
 @pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
-def test_the_sequential_run_trades_enough_to_mean_something(policy: str) -> None:
-    backtest = sequential(a_run(policy))
+def test_the_sequential_run_trades_enough_to_mean_something(policy: str, catalog: Catalog) -> None:
+    backtest = sequential(a_run(policy), catalog)
     roles = {
-        fill.role for name in backtest.instances for fill in backtest.manager.ledger.fills(name)
+        record.fill.role
+        for name in backtest.instances
+        for record in backtest.manager.ledger.fills(name)
     }
     assert {"entry", "exit", "stop_loss", "take_profit", "trailing_stop"} <= roles
 
@@ -210,11 +237,11 @@ def test_the_sequential_run_trades_enough_to_mean_something(policy: str) -> None
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
-    policy: str, seed: int
+    policy: str, catalog: Catalog, seed: int
 ) -> None:
     config = a_run(policy)
-    expected = sequential(config)
-    network = Network(config, CATALOG, seed)
+    expected = sequential(config, catalog)
+    network = Network(config, catalog, seed)
     network.play()
     for name in expected.instances:
         assert network.manager.ledger.fills(name) == expected.manager.ledger.fills(name)
