@@ -3,11 +3,13 @@
 from engine.errors import StrategyError
 from engine.instance.services import StrategyServices
 from engine.types import Candle, Fill, OrderType, Side, Tick
+from indicators import IndicatorSpec, spec
 from strategies.base import Strategy, StrategyMetadata
 
 __all__ = [
     "Candle",
     "Fill",
+    "IndicatorSpec",
     "OrderType",
     "Side",
     "Strategy",
@@ -15,4 +17,5 @@ __all__ = [
     "StrategyMetadata",
     "StrategyServices",
     "Tick",
+    "spec",
 ]

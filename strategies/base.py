@@ -12,16 +12,14 @@ may block; in an actor, one that runs longer than five seconds ends the instance
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from engine.catalog.plugin import StrategyMetadata
 from engine.config import StrategyConfig
 from engine.errors import StrategyError
 from engine.instance.services import StrategyServices
 from engine.types import Candle, Fill, Tick
-
-if TYPE_CHECKING:
-    from indicators import IndicatorSpec
+from indicators import IndicatorSpec
 
 __all__ = ["Strategy", "StrategyMetadata"]
 
