@@ -64,7 +64,7 @@ class ArrayEvaluator:
         self._output = output
         self._parameters = parameters
         self._rows = rows
-        self._known: dict[Term | Series, Floats] = {}
+        self._known: dict[Series, Floats] = {}  # terms are cheap to repeat and costly to keep
 
     def test(self, condition: Condition) -> Bools:
         """Return where `condition` holds, shape ``(rows,)``."""
@@ -87,14 +87,8 @@ class ArrayEvaluator:
             case AnyOf(items=items):
                 return functools.reduce(np.logical_or, [self._test(item) for item in items])
 
-    def _term(self, term: Term) -> Floats:
+    def _term(self, term: Term) -> Floats:  # noqa: PLR0911 - one return per kind of term
         """Return a term's values: shape ``(rows,)``, or ``()`` if the same at every row."""
-        known = self._known.get(term)
-        if known is None:
-            known = self._known[term] = self._compute(term)
-        return known
-
-    def _compute(self, term: Term) -> Floats:  # noqa: PLR0911 - one return per kind of term
         match term:
             case Const(value=value):
                 return np.asarray(value, dtype=np.float64)

@@ -118,7 +118,7 @@ class Lowering:
                     return named
         self._number(node, 0)  # whatever is wrong inside is said first
         raise Mistake(
-            f"{_describe(node)} is a number where a condition is needed; compare it with something",
+            f"{_describe(node)} is a number where a condition is needed; compare it, e.g. rsi < 30",
             node.place,
         )
 
@@ -295,7 +295,7 @@ class Lowering:
 def _arguments(node: Call, usage: str, count: int) -> tuple[Node, ...]:
     given = len(node.arguments)
     if given != count:
-        raise Mistake(f"{node.function} is called as {usage}, got {given} arguments", node.place)
+        raise Mistake(f"{node.function} is called as {usage}, got {given} argument(s)", node.place)
     return node.arguments
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ class Scope:
                 f"unknown name {name!r}: no indicator {kind!r} is declared; "
                 f'add "{kind}": {{}} to `indicators`{declared}'
             )
-        return f"unknown name {name!r}{nearest(name, self.known())}"
+        there_are = [*FIELDS, *DERIVED, *self.indicators, *self.parameters]
+        hint = nearest(name, self.known()) or f"; there are {', '.join(there_are)}"
+        return f"unknown name {name!r}{hint}"
 
 
 def read_scope(
@@ -194,13 +197,13 @@ def read_parameter(where: str, value: object) -> float | bool:
     if isinstance(value, bool):
         return value
     if not isinstance(value, int | float):
-        raise RuleError(f"{where}: must be a number, true or false, got {value!r}")
+        raise RuleError(f"{where}: must be a number, true or false, got {reprlib.repr(value)}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise RuleError(f"{where}: must be a finite number, got {value!r}")
+        raise RuleError(f"{where}: must be a finite number, got {reprlib.repr(value)}")
     return number
 
 

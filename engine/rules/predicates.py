@@ -101,18 +101,16 @@ def _with_crossing(family: Family, a: str, b: str) -> Family:
     return Family(family.types, family.predicates + _crossing(a, b), family.thresholds)
 
 
+def _trend(types: tuple[str, ...], a: str, b: str) -> Family:
+    """Return the family of an indicator that is bullish while `a` is above `b`."""
+    sides = (Predicate("_bullish", f"{a} > {b}"), Predicate("_bearish", f"{a} < {b}"))
+    return Family(types, _crossing(a, b) + sides, {})
+
+
 _WIDTH = "(({name}.upper - {name}.lower) / {name}.middle)"
 
 FAMILIES: tuple[Family, ...] = (
-    Family(
-        ("macd", "macdext", "macdfix"),
-        (
-            *_crossing("{name}.hist", "0"),
-            Predicate("_bullish", "{name}.hist > 0"),
-            Predicate("_bearish", "{name}.hist < 0"),
-        ),
-        {},
-    ),
+    _trend(("macd", "macdext", "macdfix"), "{name}.hist", "0"),
     _oscillator(("rsi", "ultosc"), "{name}", 70, 30),
     _oscillator(("mfi",), "{name}", 80, 20),
     _oscillator(("cci",), "{name}", 100, -100),
@@ -149,6 +147,17 @@ FAMILIES: tuple[Family, ...] = (
         {"trend": 25, "range": 20},
     ),
     Family(("aroon",), _crossing("{name}.up", "{name}.down"), {}),
+    _trend(("supertrend",), "{name}.trend", "0"),
+    _trend(("sar",), "close", "{name}"),
+    Family(
+        ("ichimoku",),
+        (
+            *_crossing("{name}.tenkan", "{name}.kijun"),
+            Predicate("_above_cloud", "close > max({name}.span_a, {name}.span_b)"),
+            Predicate("_below_cloud", "close < min({name}.span_a, {name}.span_b)"),
+        ),
+        {},
+    ),
 )
 """Every predicate there is."""
 
