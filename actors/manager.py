@@ -92,10 +92,10 @@ class StrategyManager:
             self._endpoints,
             threads=_THREADS_OF_SERVICE,
         )
-        playing = [m for m in members if m.config.enabled and self._has_data(m, facts)]
-        call(orders.register.remote([m.config for m in playing]), START_TIMEOUT_S)
         self._market, self._orders, self._facts = market, orders, facts
         self._services = {"market data": market.run.remote(), "order manager": orders.run.remote()}
+        playing = [m for m in members if m.config.enabled and self._has_data(m, facts)]
+        call(orders.register.remote([m.config for m in playing]), START_TIMEOUT_S)
         with self._lock:
             self._fleet.connect(market, orders)
             self._fleet.start(playing)
