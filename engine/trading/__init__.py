@@ -2,16 +2,10 @@
 
 from engine.trading.capital import AccountState
 from engine.trading.gateway import ExecutionListener, Gateway
-from engine.trading.ledger import (
-    FillRecord,
-    Ledger,
-    LedgerSink,
-    NetRecord,
-    OrderRecord,
-    SignalRecord,
-)
+from engine.trading.ledger import Ledger, LedgerSink
 from engine.trading.manager import OrderManager
 from engine.trading.positions import PositionState
+from engine.trading.records import FillRecord, NetRecord, OrderRecord, SignalRecord
 
 __all__ = [
     "AccountState",

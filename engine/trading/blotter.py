@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.trading.ledger import Ledger, SignalRecord
+from engine.trading.ledger import Ledger
 from engine.trading.orders import Order
+from engine.trading.records import SignalRecord
 from engine.types import Fill, Intent, OrderCanceled, OrderEvent, OrderRejected
 
 __all__ = ["Blotter"]
@@ -41,6 +42,7 @@ class Blotter:
         intent: Intent,
         time: int,
         code: str,
+        *,
         detail: str = "",
         order_id: str = "",
     ) -> None:
@@ -67,6 +69,7 @@ class Blotter:
         price: Decimal,
         fee: Decimal,
         realised: Decimal,
+        *,
         time: int,
     ) -> None:
         """Record and hand out an execution; `order` already counts it."""

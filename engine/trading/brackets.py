@@ -16,6 +16,10 @@ Levels for a long position with average entry price A: stop A x (1 - stop_loss),
 A x (1 + take_profit), trail best x (1 - trailing_stop), each rounded to the nearest tick; a
 short mirrors them. A level at or below zero makes no order. A changed order keeps its id and is
 announced by another `OrderAccepted`; moving a trailing stop's trigger with the market is not.
+
+Ids are the entry's order id with ``:sl``, ``:tp`` or ``:ts``; a second bracket of the same entry
+order (its first one was closed while it still filled) adds a 2, and so on. Once a stop or target
+has closed a position, what still works of the entries that built it is cancelled.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from engine.money import ZERO
 from engine.trading.blotter import Blotter
-from engine.trading.gateway import Gateway
+from engine.trading.gateway import Gateway, Moment
 from engine.trading.orders import Order, kind_of
 from engine.trading.positions import Position
 from engine.types import OrderRole, OrderType
@@ -54,39 +58,40 @@ class Brackets:
         self._gateway = gateway
         self._executions = executions
 
-    def after_fill(
-        self,
-        order: Order,
-        opened: Decimal,
-        price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
-    ) -> None:
+    def after_fill(self, order: Order, opened: Decimal, price: Decimal, moment: Moment) -> None:
         """Adapt the bracket to the position a fill has left.
 
         Args:
             order: What filled.
             opened: How much of it opened exposure; zero or less: none.
             price: Its price.
-            time: Its time.
-            stop_from: Stops made now may fill in candles opening from here on.
-            target_from: Targets, likewise.
+            moment: When, and from when new protective orders may fill.
         """
         position = order.position
         working = position.protectors()
         if not position.quantity:
-            for other in (*working, *position.exits):
-                self._executions.cancel(other, "flat", time)
+            self._clear(position, working, order, moment.time)
         elif opened > ZERO:
             if working and working[0].sign == order.sign:
                 # The position changed sides: what protected the old one is void.
                 for other in working:
-                    self._executions.cancel(other, "reversed", time)
+                    self._executions.cancel(other, "reversed", moment.time)
+                working = []
             if working or order.protect is not None:
-                self._raise(position, order, price, time, stop_from, target_from)
+                if not working:
+                    order.brackets += 1
+                self._raise(order, price, moment)
         else:
-            self._resize(position, working, time)
+            self._resize(position, working, moment.time)
+
+    def _clear(self, position: Position, working: Sequence[Order], order: Order, time: int) -> None:
+        for other in (*working, *position.exits):
+            self._executions.cancel(other, "flat", time)
+        if order.role in _FORMS:
+            # What a stop or target has closed is not entered further.
+            for entry in tuple(position.entries):
+                if entry.fills:
+                    self._executions.cancel(entry, "flat", time)
 
     def _resize(self, position: Position, working: Sequence[Order], time: int) -> None:
         size = abs(position.quantity)
@@ -96,110 +101,73 @@ class Brackets:
                 order.leaves = size
                 self._blotter.accepted(order, time)
 
-    def _raise(
-        self,
-        position: Position,
-        entry: Order,
-        price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
-    ) -> None:
+    def _raise(self, entry: Order, price: Decimal, moment: Moment) -> None:
         """Make the bracket, or move it to the new average price."""
-        size = abs(position.quantity)
-        average = position.cost / size
+        position = entry.position
+        average = position.cost / abs(position.quantity)
         sign = entry.sign
         instrument = position.book.instrument
         stop_loss, take_profit, trailing_stop = position.protect_with(entry)
         if stop_loss is not None:
             level = instrument.price(average * (1 - sign * stop_loss))
             position.stop = self._place(
-                position.stop, entry, OrderRole.STOP_LOSS, size, level, time, stop_from
+                position.stop or _make(entry, OrderRole.STOP_LOSS, moment.stop_from),
+                level,
+                moment.time,
             )
         if trailing_stop is not None:
-            position.trailer = self._trail(
-                position.trailer, entry, size, price, trailing_stop, time, stop_from
-            )
-            position.trailer.inside |= stop_from != target_from
+            order = position.trailer
+            if order is None:
+                order = _make(entry, OrderRole.TRAILING_STOP, moment.stop_from)
+                order.best = float(price)
+                order.inside = moment.stop_from != moment.target_from
+            order.trail = trailing_stop
+            position.trailer = self._place(order, trail_level(order), moment.time)
         if take_profit is not None:
             level = instrument.price(average * (1 + sign * take_profit))
             position.target = self._place(
-                position.target, entry, OrderRole.TAKE_PROFIT, size, level, time, target_from
+                position.target or _make(entry, OrderRole.TAKE_PROFIT, moment.target_from),
+                level,
+                moment.time,
             )
 
-    def _place(
-        self,
-        known: Order | None,
-        entry: Order,
-        role: OrderRole,
-        size: Decimal,
-        level: Decimal,
-        time: int,
-        active: int,
-    ) -> Order | None:
+    def _place(self, order: Order, level: Decimal, time: int) -> Order | None:
+        """Work a protective order at a level for the whole position."""
+        size = abs(order.position.quantity)
+        is_new = not order.quantity
         if level <= ZERO:
-            if known is not None:
-                self._executions.cancel(known, "no_level", time)
+            if not is_new:
+                self._executions.cancel(order, "no_level", time)
             return None
-        order = known
-        if order is None:
-            order = self._make(entry, role, size, level, active)
-        else:
-            self._refit(order, size, level)
-        self._work(order, time)
-        return order
-
-    def _trail(
-        self,
-        known: Order | None,
-        entry: Order,
-        size: Decimal,
-        price: Decimal,
-        fraction: Decimal,
-        time: int,
-        active: int,
-    ) -> Order:
-        order = known
-        if order is None:
-            order = self._make(entry, OrderRole.TRAILING_STOP, size, ZERO, active)
-            order.best = float(price)
-        order.trail = fraction
-        self._refit(order, size, trail_level(order))
-        self._work(order, time)
-        return order
-
-    @staticmethod
-    def _refit(order: Order, size: Decimal, level: Decimal) -> None:
         order.quantity += size - order.leaves
         order.leaves = size
         order.price = level
         order.level = float(level)
-
-    def _work(self, order: Order, time: int) -> None:
         self._blotter.accepted(order, time)
         self._gateway.submit(order)
+        return order
 
-    @staticmethod
-    def _make(entry: Order, role: OrderRole, size: Decimal, level: Decimal, active: int) -> Order:
-        suffix, order_type = _FORMS[role]
-        return Order(
-            id=entry.id + suffix,
-            intent_id=entry.intent_id,
-            participant=entry.participant,
-            position=entry.position,
-            book=entry.book,
-            side=entry.side.opposite,
-            sign=-entry.sign,
-            type=order_type,
-            kind=kind_of(order_type),
-            role=role,
-            quantity=size,
-            leaves=size,
-            active=active,
-            price=level,
-            level=float(level),
-            reduces=True,
-        )
+
+def _make(entry: Order, role: OrderRole, active: int) -> Order:
+    """Return a protective order without size and level so far."""
+    suffix, order_type = _FORMS[role]
+    again = "" if entry.brackets < 2 else str(entry.brackets)  # noqa: PLR2004  the second one
+    return Order(
+        id=f"{entry.id}{suffix}{again}",
+        intent_id=entry.intent_id,
+        participant=entry.participant,
+        position=entry.position,
+        book=entry.book,
+        side=entry.side.opposite,
+        sign=-entry.sign,
+        type=order_type,
+        kind=kind_of(order_type),
+        role=role,
+        quantity=ZERO,
+        leaves=ZERO,
+        active=active,
+        reduces=True,
+    )
 
 
 _FORMS = {

@@ -108,8 +108,7 @@ class Funds:
         self.realised += realised
         self.fees += fee
         self.committed += committed
-        if self.balance > self.peak:
-            self.peak = self.balance
+        self.peak = max(self.peak, self.balance)
         if self.daily_limit is not None:
             self.is_halted(ZERO, time)
 

@@ -12,10 +12,10 @@ from engine.config.run import ExecutionConfig
 from engine.money import ZERO, money, money_up
 from engine.trading.blotter import Blotter
 from engine.trading.brackets import Brackets
-from engine.trading.gateway import Gateway
-from engine.trading.ledger import NetRecord
+from engine.trading.gateway import Gateway, Moment
 from engine.trading.orders import LIMIT, NetOrder, Order, OrderStatus
 from engine.trading.positions import Position
+from engine.trading.records import NetRecord
 from engine.types import OrderRole
 
 __all__ = ["Executions"]
@@ -153,14 +153,13 @@ class Executions:
         order: Order,
         quantity: Decimal,
         price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
+        moment: Moment,
         fee: Decimal | None = None,
     ) -> None:
         """Book a fill; see `ExecutionListener.execute`."""
         position = order.position
         sign = order.sign
+        time = moment.time
         if fee is None:
             rate = self._maker if order.kind == LIMIT else self._taker
             fee = money(price * quantity * rate) if rate else ZERO
@@ -180,12 +179,12 @@ class Executions:
         committed = position.margin - margin - released
         position.wallet.book(realised, fee, committed, time)
         position.purse.book(realised, fee, committed, time)
-        self._blotter.filled(order, quantity, price, fee, realised, time)
+        self._blotter.filled(order, quantity, price, fee, realised, time=time)
         if not leaves:
             self._finish(order, time)
         brackets = self._brackets
         assert brackets is not None  # noqa: S101  connect() precedes every fill
-        brackets.after_fill(order, opened, price, time, stop_from, target_from)
+        brackets.after_fill(order, opened, price, moment)
         self.engage(position)
 
     def _finish(self, order: Order, time: int) -> None:
@@ -239,23 +238,33 @@ class Executions:
         self,
         net: NetOrder,
         quantity: Decimal,
-        crossed: Decimal,
         price: Decimal,
+        *,
+        crossed: Decimal,
         fee: Decimal,
         time: int,
     ) -> None:
-        """Record the execution of a net order before its children's fills."""
+        """Record the execution of a net order before the fills of its children.
+
+        Args:
+            net: The order.
+            quantity: Signed net quantity that went to the market.
+            price: For the market and for what was crossed.
+            crossed: Quantity that stayed inside the account.
+            fee: Of the net quantity.
+            time: ms UTC.
+        """
         net.fills += 1
         self._blotter.ledger.write_net(
             NetRecord(
-                self._blotter.number,
-                time,
-                net.account,
-                net.id,
-                net.book.symbol,
-                quantity,
-                crossed,
-                price,
-                fee,
+                slice=self._blotter.number,
+                time=time,
+                account=net.account,
+                order_id=net.id,
+                symbol=net.book.symbol,
+                quantity=quantity,
+                crossed=crossed,
+                price=price,
+                fee=fee,
             )
         )

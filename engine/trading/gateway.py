@@ -7,19 +7,33 @@ beside it. Everything a gateway does to an order it reports to its `ExecutionLis
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.trading.orders import NetOrder, Order, SymbolBook
 from engine.types import Candle, Tick
 
-__all__ = ["ExecutionListener", "Gateway"]
+__all__ = ["ExecutionListener", "Gateway", "Moment"]
+
+
+class Moment(NamedTuple):
+    """When a fill happens, all ms UTC.
+
+    Attributes:
+        time: Time of the fill.
+        stop_from: Protective stops made by it may fill in candles opening from here on.
+        target_from: Likewise targets; later than `stop_from` if it filled inside a candle.
+    """
+
+    time: int
+    stop_from: int
+    target_from: int
 
 
 class ExecutionListener(Protocol):
     """Takes executions in: capital, positions, brackets, ledger."""
 
     def clip(self, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
-        """Return how much of a fill the position and the capital allow; 0: order was ended."""
+        """Return how much of a fill position and capital allow; 0: the order has ended."""
         ...
 
     def execute(
@@ -27,34 +41,13 @@ class ExecutionListener(Protocol):
         order: Order,
         quantity: Decimal,
         price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
+        moment: Moment,
         fee: Decimal | None = None,
     ) -> None:
-        """Book a fill.
+        """Book a fill of a working order, as `clip` allowed it.
 
-        Args:
-            order: A working order.
-            quantity: As `clip` allowed it.
-            price: Execution price.
-            time: Time of the fill, ms UTC.
-            stop_from: Protective stops made by it may fill in candles opening from here on.
-            target_from: Likewise targets.
-            fee: Given by the gateway, or None: by the configured rate.
+        `fee` is given by the gateway, or None: by the configured rate.
         """
-        ...
-
-    def cross(
-        self,
-        net: NetOrder,
-        quantity: Decimal,
-        crossed: Decimal,
-        price: Decimal,
-        fee: Decimal,
-        time: int,
-    ) -> None:
-        """Record the execution of a net order before its children's fills."""
         ...
 
 

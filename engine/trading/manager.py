@@ -18,6 +18,7 @@ from engine.trading.arbitration import arbiter_of, ranked
 from engine.trading.blotter import Blotter
 from engine.trading.capital import Account, AccountState, Holding
 from engine.trading.desk import Desk
+from engine.trading.drafts import Drafts
 from engine.trading.executions import Executions
 from engine.trading.ledger import Ledger
 from engine.trading.netting import NetMatcher
@@ -25,9 +26,13 @@ from engine.trading.orders import NetOrder, Order, SymbolBook
 from engine.trading.paper import PaperGateway
 from engine.trading.participants import Participant
 from engine.trading.positions import Position, PositionState
-from engine.types import Decision, MarketSlice, OrderEvent, OrderRejected, Tick
+from engine.trading.refusals import Refusal
+from engine.types import Decision, MarketSlice, OrderEvent, Tick
 
 __all__ = ["OrderManager"]
+
+_UNKNOWN = ("unknown_instance", "the strategy is not registered")
+_STALE = ("stale", "a later candle of the stream was decided already")
 
 
 class OrderManager:
@@ -62,13 +67,14 @@ class OrderManager:
         self._arbiter = arbiter_of(run.arbitration)
         self._nets: dict[str, NetOrder] = {}
         netting = run.arbitration.policy == "net"
-        self._desk = Desk(
+        drafts = Drafts(
             self._blotter,
             self._executions,
             self._arbiter,
             run.execution,
             self._gather if netting else self._submit,
         )
+        self._desk = Desk(self._blotter, self._executions, drafts)
         self._next_match = 0
         self._next_decide = 0
 
@@ -112,7 +118,15 @@ class OrderManager:
         if holding is None:
             holding = wallet.holdings[book.key] = Holding(book)
         purse = participant.purse(quote, wallet.start)
-        return Position(participant, symbol, book, wallet, purse, holding, strategy.leverage)
+        return Position(
+            participant,
+            symbol,
+            book=book,
+            wallet=wallet,
+            purse=purse,
+            holding=holding,
+            leverage=strategy.leverage,
+        )
 
     def _book(self, venue: str, symbol: str) -> SymbolBook:
         key = f"{venue}:{symbol}"
@@ -163,7 +177,8 @@ class OrderManager:
         blotter = self._blotter
         blotter.number = number
         blotter.time = slice_.time
-        events = blotter.begin()
+        events: list[OrderEvent] = []
+        blotter.events = events
         by_stream = self._by_stream
         for candle in slice_.candles:
             book = by_stream.get(candle.stream)
@@ -201,48 +216,32 @@ class OrderManager:
         return events
 
     def _deal_with(self, decision: Decision) -> None:
-        blotter, time = self._blotter, decision.time
+        blotter, stream, seq = self._blotter, decision.stream, decision.seq
         participant = self._participants.get(decision.instance)
-        prefix = f"{decision.instance}|{decision.stream}|{decision.seq}|"
-        if participant is None:
-            for n in range(len(decision.intents)):
-                blotter.events.append(
-                    OrderRejected(
-                        decision.instance,
-                        f"{prefix}{n}",
-                        "",
-                        "unknown_instance",
-                        "the strategy is not registered",
-                        blotter.time,
-                    )
-                )
-            return
-        newest = participant.newest.get(decision.stream, -1)
-        if decision.seq > newest:
-            participant.newest[decision.stream] = decision.seq
+        newest = -1 if participant is None else participant.newest.get(stream, -1)
+        prefix = f"{decision.instance}|{stream}|{seq}|"
         for n, intent in enumerate(decision.intents):
             intent_id = f"{prefix}{n}"
+            if participant is None:
+                blotter.rejected(decision.instance, intent_id, "", *_UNKNOWN)
+                continue
             outcome = participant.outcomes.get(intent_id)
             if outcome is not None:
                 blotter.events.extend(outcome)
                 continue
+            if seq < newest:
+                # Repeated, but its outcome is forgotten; recording it again would change history.
+                blotter.rejected(decision.instance, intent_id, "", *_STALE)
+                continue
             before = len(blotter.events)
-            if participant.withdrawn is not None:
-                self._desk.refuse(
-                    participant, intent_id, intent, time, "withdrawn", participant.withdrawn
-                )
-            elif decision.seq < newest:
-                self._desk.refuse(
-                    participant,
-                    intent_id,
-                    intent,
-                    time,
-                    "stale",
-                    f"candle {newest} of {decision.stream} was decided already",
-                )
+            if participant.withdrawn is None:
+                self._desk.handle(participant, intent_id, intent, decision.time)
             else:
-                self._desk.handle(participant, intent_id, intent, time)
+                refusal = Refusal("withdrawn", participant.withdrawn)
+                self._desk.refuse(participant, intent_id, intent, decision.time, refusal)
             participant.remember(intent_id, tuple(blotter.events[before:]))
+        if participant is not None and seq > newest:
+            participant.newest[stream] = seq
 
     def _submit(self, order: Order) -> None:
         self._blotter.accepted(order, self._blotter.time)

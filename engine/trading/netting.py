@@ -16,12 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal
+from typing import NamedTuple
 
 from engine.money import UNIT, ZERO, money
 from engine.trading.executions import Executions
+from engine.trading.gateway import Moment
 from engine.trading.orders import MARKET, NetOrder, Order
 
-__all__ = ["NetMatcher", "apportion"]
+__all__ = ["NetMatcher", "Prices", "apportion"]
+
+
+class Prices(NamedTuple):
+    """Prices of one moment: without slippage, for a buyer, for a seller."""
+
+    flat: Decimal
+    up: Decimal
+    down: Decimal
 
 
 def apportion(total: Decimal, weights: Sequence[Decimal], step: Decimal) -> list[Decimal]:
@@ -59,24 +69,20 @@ class NetMatcher:
     def match(
         self,
         net: NetOrder,
-        price: Decimal,
-        price_up: Decimal,
-        price_down: Decimal,
+        prices: Prices,
         cap: Decimal | None,
-        when: tuple[int, int, int],
+        moment: Moment,
     ) -> None:
         """Fill as much of a net order as the cap allows.
 
         Args:
             net: The order; children that the capital does not carry are cut first.
-            price: Price without slippage.
-            price_up: What a net buyer pays.
-            price_down: What a net seller gets.
+            prices: Prices to execute at.
             cap: Largest net quantity, None: no limit.
-            when: Time of the fill, and from when stops and targets may fill.
+            moment: Time of the fill, and from when stops and targets may fill.
         """
         for child in tuple(net.children):
-            self._executions.secure(child, price_up if child.sign > 0 else price_down)
+            self._executions.secure(child, prices.up if child.sign > 0 else prices.down)
         buys = [child for child in net.children if child.sign > 0]
         sells = [child for child in net.children if child.sign < 0]
         bought = sum((child.leaves for child in buys), ZERO)
@@ -89,16 +95,18 @@ class NetMatcher:
         crossed = min(bought, sold)
         if filled < wanted:
             crossed = net.book.instrument.quantity(crossed * filled / wanted)
-        at = price if not wanted else price_up if bought > sold else price_down
+        at = prices.flat
+        if wanted:
+            at = prices.up if bought > sold else prices.down
         lot = net.book.instrument.lot_size
         parts = [*_share(major, crossed + filled, lot), *_share(minor, crossed, lot)]
         fee = money(filled * at * self._executions.fee_rate(MARKET))
         signed = filled if bought > sold else -filled
-        self._executions.cross(net, signed, crossed, at, fee, when[0])
+        self._executions.cross(net, signed, at, crossed=crossed, fee=fee, time=moment.time)
         fees = apportion(fee, [quantity for _, quantity in parts], UNIT)
         for (child, quantity), share in zip(parts, fees, strict=True):
             if quantity:
-                self._executions.execute(child, quantity, at, *when, share)
+                self._executions.execute(child, quantity, at, moment, share)
 
 
 def _share(children: Sequence[Order], total: Decimal, lot: Decimal) -> list[tuple[Order, Decimal]]:

@@ -83,6 +83,7 @@ class Order(msgspec.Struct, eq=False, kw_only=True):
         best: Of a trailing stop, the best price since entry.
         inside: Of a trailing stop, created inside the candle now matched.
         fills: Number of fills so far.
+        brackets: Of an entry, number of brackets made for it so far.
         last_open: Opening time of the candle that last filled it.
         ticked: Filled by ticks inside the candle that opened at `ticked_open`.
         parent: The net order it is part of, or None.
@@ -116,6 +117,7 @@ class Order(msgspec.Struct, eq=False, kw_only=True):
     best: float = 0.0
     inside: bool = False
     fills: int = 0
+    brackets: int = 0
     last_open: int = -1
     ticked: Decimal = ZERO
     ticked_open: int = -1

@@ -30,14 +30,14 @@ down to a lot; what is left of a market order or a fired stop goes on at the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from engine.config.run import ExecutionConfig
 from engine.money import ZERO, Instrument, to_decimal
 from engine.trading.brackets import trail_level
-from engine.trading.gateway import ExecutionListener
-from engine.trading.netting import NetMatcher
+from engine.trading.gateway import ExecutionListener, Moment
+from engine.trading.netting import NetMatcher, Prices
 from engine.trading.orders import (
     LIMIT,
     MARKET,
@@ -53,6 +53,7 @@ from engine.types import Candle, Tick
 __all__ = ["PaperGateway"]
 
 _WORKING = OrderStatus.WORKING
+_STOPS = (STOP, TRAIL)
 _BPS = Decimal(10_000)
 
 
@@ -103,12 +104,12 @@ class PaperGateway:
         cap = None if share is None else share * to_decimal(candle.volume)
         self._at_open(book, candle, cap)
         if book.orders:
+            book.dirty = False
             before = tuple(book.orders.values())
             self._stops_inside(before, candle, cap)
             self._limits_inside(before, candle, cap)
-            known = set(map(id, before))
-            fresh = [order for order in book.orders.values() if id(order) not in known]
-            if fresh:
+            if book.dirty:
+                fresh = [order for order in book.orders.values() if order not in before]
                 self._stops_inside(fresh, candle, cap)
         if book.orders or book.nets:
             self._at_close(book, candle, cap)
@@ -117,99 +118,102 @@ class PaperGateway:
 
     def _at_open(self, book: SymbolBook, candle: Candle, cap: Decimal | None) -> None:
         opened = candle.open_time
-        price: Decimal | None = None
+        moment = Moment(opened, opened, opened)
         working = tuple(book.orders.values())
+        resting = False
+        price = book.instrument.price(candle.open)
         for order in working:
-            if (order.kind == MARKET or order.triggered) and order.active <= opened:
-                if price is None:
-                    price = book.instrument.price(candle.open)
-                self._fill(order, self._slip(order, price), opened, opened, opened, cap, opened)
+            if order.kind != MARKET and not order.triggered:
+                resting = True
+            elif order.active <= opened:
+                self._fill(order, self._slip(order, price), moment, cap, opened)
         for net in tuple(book.nets.values()):
             if net.active <= opened:
-                if price is None:
-                    price = book.instrument.price(candle.open)
-                self._fill_net(net, price, opened, opened, opened, cap)
-        for gapped in (STOP, LIMIT):
-            for order in working:
-                if order.status is _WORKING and order.active <= opened and not order.triggered:
-                    kind = STOP if order.kind == TRAIL else order.kind
-                    if kind == gapped and _is_beyond(order, candle.open):
-                        if price is None:
-                            price = book.instrument.price(candle.open)
-                        self._fire(order, price, opened, opened, opened, cap, candle)
+                self._fill_net(net, price, moment, cap)
+        if resting:
+            self._gaps(working, price, moment, cap, candle)
+
+    def _gaps(
+        self,
+        orders: Sequence[Order],
+        price: Decimal,
+        moment: Moment,
+        cap: Decimal | None,
+        candle: Candle,
+    ) -> None:
+        """Fill what the open is beyond: stops first."""
+        opened = candle.open_time
+        beyond = [
+            order
+            for order in orders
+            if order.kind != MARKET
+            and not order.triggered
+            and order.status is _WORKING
+            and order.active <= opened
+            and _is_beyond(order, candle.open)
+        ]
+        for limits in (False, True):
+            for order in beyond:
+                if (order.kind == LIMIT) is limits:
+                    self._fire(order, price, moment, cap, candle)
 
     def _stops_inside(self, orders: Iterable[Order], candle: Candle, cap: Decimal | None) -> None:
         opened, closed = candle.open_time, candle.close_time
         reached = []
         for order in orders:
-            kind = order.kind
-            if (kind != STOP and kind != TRAIL) or order.status is not _WORKING:
+            if order.kind not in _STOPS or order.status is not _WORKING:
                 continue
             if order.active > opened or order.triggered or order.last_open == opened:
                 continue
-            if kind == TRAIL and not order.inside:
+            if order.kind == TRAIL and not order.inside:
                 _improve(order, candle.open)
             if candle.low <= order.level if order.sign < 0 else candle.high >= order.level:
                 reached.append(order)
         if len(reached) > 1:
             reached.sort(key=lambda order: abs(order.level - candle.open))
+        moment = Moment(closed, opened, closed)
         for order in reached:
-            if order.status is _WORKING:
-                price = order.price
-                assert price is not None  # noqa: S101  only market orders have none
-                self._fire(order, price, closed, opened, closed, cap, candle)
+            self._fire(order, _level_of(order), moment, cap, candle)
 
     def _limits_inside(self, orders: Iterable[Order], candle: Candle, cap: Decimal | None) -> None:
         opened, closed = candle.open_time, candle.close_time
+        moment = Moment(closed, opened, closed)
         for order in orders:
             if order.kind != LIMIT or order.status is not _WORKING:
                 continue
             if order.active > opened or order.last_open == opened:
                 continue
             if candle.low <= order.level if order.sign > 0 else candle.high >= order.level:
-                price = order.price
-                assert price is not None  # noqa: S101  only market orders have none
-                self._fill(order, price, closed, opened, closed, cap, opened)
+                self._fill(order, _level_of(order), moment, cap, opened)
 
     def _at_close(self, book: SymbolBook, candle: Candle, cap: Decimal | None) -> None:
         opened, closed = candle.open_time, candle.close_time
+        moment = Moment(closed, closed, closed)
         for order in tuple(book.orders.values()):
             if order.kind == MARKET and opened < order.active < closed:
                 price = self._slip(order, book.instrument.price(candle.close))
-                self._fill(order, price, closed, closed, closed, cap, opened)
+                self._fill(order, price, moment, cap, opened)
         for net in tuple(book.nets.values()):
             if opened < net.active < closed:
-                price = book.instrument.price(candle.close)
-                self._fill_net(net, price, closed, closed, closed, cap)
+                self._fill_net(net, book.instrument.price(candle.close), moment, cap)
 
     def _fire(
         self,
         order: Order,
         price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
+        moment: Moment,
         cap: Decimal | None,
         candle: Candle,
     ) -> None:
         """Fill a stop or a limit; what is left of a stop goes on as a market order."""
-        if order.kind == LIMIT:
-            self._fill(order, price, time, stop_from, target_from, cap, candle.open_time)
-            return
-        order.triggered = True
-        order.active = candle.close_time
-        slipped = self._slip(order, price)
-        self._fill(order, slipped, time, stop_from, target_from, cap, candle.open_time)
+        if order.kind != LIMIT and order.status is _WORKING:
+            order.triggered = True
+            order.active = candle.close_time
+            price = self._slip(order, price)
+        self._fill(order, price, moment, cap, candle.open_time)
 
     def _fill(
-        self,
-        order: Order,
-        price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
-        cap: Decimal | None,
-        opened: int,
+        self, order: Order, price: Decimal, moment: Moment, cap: Decimal | None, opened: int
     ) -> None:
         if order.status is not _WORKING:
             return
@@ -217,32 +221,18 @@ class PaperGateway:
         order.last_open = opened
         if cap is not None:
             used = order.ticked if order.ticked_open == opened else ZERO
-            most = order.book.instrument.quantity(cap - used)
-            if most < quantity:
-                quantity = most
+            quantity = min(quantity, order.book.instrument.quantity(cap - used))
         if quantity > ZERO:
             quantity = self._listener.clip(order, quantity, price)
         if quantity > ZERO:
-            self._listener.execute(order, quantity, price, time, stop_from, target_from)
+            self._listener.execute(order, quantity, price, moment)
 
-    def _fill_net(
-        self,
-        net: NetOrder,
-        price: Decimal,
-        time: int,
-        stop_from: int,
-        target_from: int,
-        cap: Decimal | None,
-    ) -> None:
+    def _fill_net(self, net: NetOrder, price: Decimal, moment: Moment, cap: Decimal | None) -> None:
         instrument = net.book.instrument
-        self._nets.match(
-            net,
-            price,
-            self._worse(price, 1, instrument),
-            self._worse(price, -1, instrument),
-            None if cap is None else instrument.quantity(cap),
-            (time, stop_from, target_from),
+        prices = Prices(
+            price, self._worse(price, 1, instrument), self._worse(price, -1, instrument)
         )
+        self._nets.match(net, prices, None if cap is None else instrument.quantity(cap), moment)
 
     def _slip(self, order: Order, price: Decimal) -> Decimal:
         if not self._slips:
@@ -271,40 +261,46 @@ class PaperGateway:
         """Match a book against a trade; see `Gateway.on_tick`."""
         if book.dirty:
             book.settle()
-        level, time = tick.price, tick.time
-        if not book.restless and book.floor < level < book.ceiling:
+        if not book.restless and book.floor < tick.price < book.ceiling:
             return
-        share = self._share
-        cap = None if share is None else share * to_decimal(tick.volume)
-        price = book.instrument.price(level)
-        candle_open = time - time % book.interval_ms
+        time = tick.time
+        cap = None if self._share is None else self._share * to_decimal(tick.volume)
+        price = book.instrument.price(tick.price)
+        moment = Moment(time, time - time % book.interval_ms, time)
         working = [order for order in book.orders.values() if order.active <= time]
         for order in working:
             if order.kind == MARKET or order.triggered:
-                self._fill_at_tick(order, self._slip(order, price), time, candle_open, cap)
+                self._fill_at_tick(order, self._slip(order, price), moment, cap)
         for net in tuple(book.nets.values()):
             if net.active <= time:
-                self._fill_net(net, price, time, candle_open, time, cap)
-        for wanted in (STOP, TRAIL, LIMIT):
-            for order in working:
-                if order.kind == wanted and order.status is _WORKING and not order.triggered:
-                    if _is_beyond(order, level):
-                        if wanted != LIMIT:
-                            order.triggered = True
-                            order.active = time
-                        at = price if wanted == LIMIT else self._slip(order, price)
-                        self._fill_at_tick(order, at, time, candle_open, cap)
-                    elif wanted == TRAIL:
-                        _improve(order, level)
+                self._fill_net(net, price, moment, cap)
+        resting = [o for o in working if o.kind != MARKET and not o.triggered]
+        for kind in (STOP, TRAIL, LIMIT):
+            for order in resting:
+                if order.kind == kind:
+                    self._rest_at_tick(order, tick.price, price, moment, cap)
         book.dirty = True
 
+    def _rest_at_tick(
+        self, order: Order, level: float, price: Decimal, moment: Moment, cap: Decimal | None
+    ) -> None:
+        if not _is_beyond(order, level):
+            if order.kind == TRAIL:
+                _improve(order, level)
+        elif order.kind == LIMIT:
+            self._fill_at_tick(order, price, moment, cap)
+        elif order.status is _WORKING:
+            order.triggered = True
+            order.active = moment.time
+            self._fill_at_tick(order, self._slip(order, price), moment, cap)
+
     def _fill_at_tick(
-        self, order: Order, price: Decimal, time: int, candle_open: int, cap: Decimal | None
+        self, order: Order, price: Decimal, moment: Moment, cap: Decimal | None
     ) -> None:
         before = order.leaves
-        self._fill(order, price, time, candle_open, time, cap, -1)
-        if order.ticked_open != candle_open:
-            order.ticked_open = candle_open
+        self._fill(order, price, moment, cap, -1)
+        if order.ticked_open != moment.stop_from:
+            order.ticked_open = moment.stop_from
             order.ticked = ZERO
         order.ticked += before - order.leaves
 
@@ -314,6 +310,12 @@ def _is_beyond(order: Order, price: float) -> bool:
     if (order.kind == LIMIT) == (order.sign > 0):
         return price <= order.level
     return price >= order.level
+
+
+def _level_of(order: Order) -> Decimal:
+    price = order.price
+    assert price is not None  # noqa: S101  only market orders have none
+    return price
 
 
 def _improve(order: Order, price: float) -> None:

@@ -11,7 +11,7 @@ from engine.types import OrderEvent
 
 __all__ = ["REMEMBERED", "Participant"]
 
-REMEMBERED = 256
+REMEMBERED = 64
 """Intents per strategy whose outcome is kept in memory to answer a repetition."""
 
 

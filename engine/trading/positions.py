@@ -81,6 +81,7 @@ class Position:
         self,
         participant: Participant,
         symbol: str,
+        *,
         book: SymbolBook,
         wallet: Wallet,
         purse: Funds,
@@ -111,7 +112,7 @@ class Position:
         held = self.quantity
         if sign > 0:
             return -held if held < ZERO else ZERO
-        return held if held > ZERO else ZERO
+        return max(held, ZERO)
 
     def projected(self) -> Decimal:
         """Return the signed quantity once all working market orders have filled."""
@@ -165,7 +166,7 @@ class Position:
             self.cost = cost + notional
         else:
             size = abs(held)
-            closing = quantity if quantity < size else size
+            closing = min(quantity, size)
             realised = self.profit_at(price, closing)
             if quantity < size:
                 self.cost = cost - money(cost * closing / size)

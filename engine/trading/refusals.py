@@ -12,6 +12,7 @@ bad_order                    is an order type that cannot be asked for, or lacks
 already_long, already_short  asks for the side already held, without a quantity to add
 entry_working                asks for the side an entry already works for
 flat                         closes or reduces where nothing is held
+entry_canceled               is a CLOSE that found nothing held and cancelled working entries
 already_closing              closes what a working exit closes already
 unknown_order                cancels an order that does not work (any more)
 max_trades_per_day           is one entry too many for the strategy's day

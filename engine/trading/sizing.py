@@ -36,40 +36,40 @@ def entry_quantity(
         price: Expected price, quote currency.
     """
     config = position.participant.config
-    risk, sizing = config.risk, config.sizing
-    most = risk.max_position_size * position.purse.balance * config.leverage
-    limit = most
-    if position.quantity and (position.quantity > ZERO) == (sign > 0):
-        most -= position.cost
-    for entry in position.entries:
-        if entry.sign == sign:
-            most -= entry.opens * (entry.price or price)
+    limit = config.risk.max_position_size * position.purse.balance * config.leverage
+    most = limit - _taken(position, sign, price)
     if most <= ZERO:
         return Refusal(
             "max_position_size",
             f"position and working entries already reach {plain(limit)}, "
-            f"{risk.max_position_size:.2%} of the strategy's equity",
+            f"{config.risk.max_position_size:.2%} of the strategy's equity",
         )
-    notional: Decimal | None = None
-    if wanted is None:
-        value = sizing.value
-        if sizing.mode == "fixed_quantity":
-            wanted = value
-        elif sizing.mode == "fixed_notional":
-            notional = value
-        elif value is None:
-            notional = limit
-        else:
-            notional = value * position.purse.balance * config.leverage
+    sizing, notional = config.sizing, limit
+    if wanted is None and sizing.mode == "fixed_quantity":
+        wanted = sizing.value
     if wanted is not None:
         notional = wanted * price
-    assert notional is not None  # noqa: S101  every sizing mode gives one
+    elif sizing.value is not None:
+        notional = sizing.value
+        if sizing.mode == "equity_fraction":
+            notional *= position.purse.balance * config.leverage
     instrument = position.book.instrument
     if notional > most:
         quantity = instrument.quantity(most / price)
     else:
         quantity = instrument.quantity(notional / price if wanted is None else wanted)
     return check_notional(position, quantity, price)
+
+
+def _taken(position: Position, sign: int, price: Decimal) -> Decimal:
+    """Return the notional that position and working entries take up on one side already."""
+    taken = ZERO
+    if position.quantity and (position.quantity > ZERO) == (sign > 0):
+        taken = position.cost
+    for entry in position.entries:
+        if entry.sign == sign:
+            taken += entry.opens * (entry.price or price)
+    return taken
 
 
 def check_notional(position: Position, quantity: Decimal, price: Decimal) -> Decimal | Refusal:
