@@ -60,7 +60,7 @@ def plan_streams(
 
     Args:
         wanted: Stream ids.
-        sources: At most one per symbol key and timeframe.
+        sources: At most one per symbol key and timeframe, none of them empty.
         venue: The venue the sources stand for; streams of another venue are missing.
 
     Raises:
@@ -147,8 +147,6 @@ class _Planner:
 
     def _compare_ranges(self, base: CandleSource, other: CandleSource) -> None:
         """Say when a coarser file goes on where no base candle can fill an order."""
-        if len(base.columns) == 0 or len(other.columns) == 0:
-            return
         first, last = int(base.columns.open_time[0]), int(base.columns.close_time[-1])
         early = int(other.columns.close_time[0]) < first
         if early or int(other.columns.open_time[-1]) > last:

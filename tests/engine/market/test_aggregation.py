@@ -202,6 +202,15 @@ def test_volume_is_added_from_left_to_right() -> None:
     assert columnar(parts, "1m", "30m")[0][1].volume == 1e16
 
 
+def test_no_volume_is_plus_zero_in_both_twins() -> None:
+    parts = [
+        Candle("p:A/B:1m", i, i * 60_000, (i + 1) * 60_000, 1.0, 1.0, 1.0, 1.0, -0.0)
+        for i in range(3)
+    ]
+    assert str(streamed(parts, "1m", "3m")[0][1].volume) == "0.0"
+    assert bits(streamed(parts, "1m", "3m")) == bits(columnar(parts, "1m", "3m"))
+
+
 def test_a_timeframe_that_does_not_divide_is_refused() -> None:
     with pytest.raises(ConfigError, match="'10m' cannot be put together from '3m'"):
         CandleAggregator("p:A/B:3m", "p:A/B:10m")

@@ -178,6 +178,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     refuses(tmp_path / "none_1m.parquet", "no such file", "check the path")
 
 
+def test_a_path_through_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refuses(tmp_path / "file" / "x_1m.csv", "cannot be read", "Not a directory")
+
+
 def test_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "x_1m.parquet"
     folder.mkdir()

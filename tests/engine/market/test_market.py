@@ -81,8 +81,8 @@ def test_a_file_of_its_own_beats_aggregation(write_candles: Any, make_frame: Any
     own = make_frame("5m", 4, seed=9)
     market = replay(
         ["paper:A/B:5m", "paper:A/B:15m"],
-        write_candles("A-B_1m.parquet", 20),
         write_candles("A-B_5m.parquet", frame=own),
+        write_candles("A-B_1m.parquet", 20),
     )
     assert [c.close for c in candles(market, "paper:A/B:5m")] == own["close"].to_list()
     base = candles(market, "paper:A/B:1m")
@@ -146,9 +146,10 @@ def test_spot_does_not_stand_in_for_a_perpetual(write_candles: Any) -> None:
 
 
 def test_two_spellings_are_two_instruments_on_the_same_candles(write_candles: Any) -> None:
-    market = replay(["paper:A/B:3m", "paper:A-B:1m"], write_candles("A-B_1m.parquet", 6))
+    wanted = ["paper:A/B:3m", "paper:A-B:1m", "paper:A-B:3m"]
+    market = replay(wanted, write_candles("A-B_1m.parquet", 6))
     assert market.base_streams == {"paper:A/B": "paper:A/B:1m", "paper:A-B": "paper:A-B:1m"}
-    assert market.streams == ("paper:A-B:1m", "paper:A/B:1m", "paper:A/B:3m")
+    assert market.streams == ("paper:A-B:1m", "paper:A/B:1m", "paper:A-B:3m", "paper:A/B:3m")
     assert market.total_candles == 12
     one, other = candles(market, "paper:A/B:1m"), candles(market, "paper:A-B:1m")
     assert [msgspec.structs.replace(c, stream="paper:A-B:1m") for c in one] == other
