@@ -10,17 +10,29 @@ from indicators.info import IndicatorInfo
 from indicators.own import (
     ICHIMOKU,
     KELTNER,
+    ROLLING_VWAP,
     SESSION_VWAP,
     SMOOTH_STOCHRSI,
     STREAK,
     VOLUME_ZSCORE,
     ZSCORE,
-    rolling_vwap,
 )
 from indicators.parameters import squeeze
 from indicators.talib_functions import function_names, talib_aliases, talib_info
 
 __all__ = ["Catalog", "catalog", "lookup"]
+
+
+_OWN = (
+    ICHIMOKU,
+    KELTNER,
+    ROLLING_VWAP,
+    SESSION_VWAP,
+    SMOOTH_STOCHRSI,
+    STREAK,
+    VOLUME_ZSCORE,
+    ZSCORE,
+)
 
 
 class Catalog(Mapping[str, IndicatorInfo]):
@@ -34,8 +46,7 @@ class Catalog(Mapping[str, IndicatorInfo]):
 
     def __init__(self) -> None:
         """Collect the names; where one is taken, TA-Lib's indicator has it."""
-        own = (ICHIMOKU, KELTNER, SESSION_VWAP, SMOOTH_STOCHRSI, STREAK, VOLUME_ZSCORE, ZSCORE)
-        self._own = {info.name: info for info in (*own, rolling_vwap())}
+        self._own = {info.name: info for info in _OWN}
         self._names = dict.fromkeys(sorted((*function_names(), *self._own)))
         self._by_squeezed = {squeeze(name): name for name in self._names}
         own_aliases = {alias: info.name for info in self._own.values() for alias in info.aliases}

@@ -82,7 +82,8 @@ def aligned(arrays: Sequence[Array]) -> list[Array]:
 
 def usable_rows(arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
     """Tell for each row whether all arrays are usable there."""
-    return np.logical_and.reduce([usable(array) for array in arrays])
+    rows: npt.NDArray[np.bool_] = np.logical_and.reduce([usable(array) for array in arrays])
+    return rows
 
 
 def replay(kernel: Kernel, arrays: Sequence[Array], width: int) -> list[Array]:
@@ -161,7 +162,7 @@ class HandleKernel:
             return None
         # The skipped rows lead as NaN: functions that report an index count them, as batch does.
         gap = [NAN] * self._skipped
-        arrays = [np.array(gap + list(series)) for series in zip(*history, strict=True)]
+        arrays = [np.array([*gap, *series], np.float64) for series in zip(*history, strict=True)]
         try:
             return self._open(*arrays, *self._arguments)
         except InsufficientHistory:

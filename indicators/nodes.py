@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from indicators.bars import PRICES
 from indicators.errors import IndicatorError, did_you_mean
@@ -126,19 +127,24 @@ class _Planner:
 
 
 def plan(specs: Mapping[str, IndicatorSpec]) -> Plan:
-    """Return the plan of a set.
+    """Return the plan of a set; equal sets share one.
 
     Raises:
         IndicatorError: A name is taken, a source unknown, or indicators read each other in a
             circle.
     """
-    planner = _Planner(specs)
-    for name in specs:
+    return _plan(tuple(specs.items()))
+
+
+@lru_cache(maxsize=1024)
+def _plan(items: tuple[tuple[str, IndicatorSpec], ...]) -> Plan:
+    planner = _Planner(dict(items))
+    for name, _ in items:
         _check_name(name)
         planner.visit(name)
     return Plan(
         nodes=tuple(planner.nodes),
-        node_of={name: planner.node_of[name] for name in specs},
+        node_of=planner.node_of,
         size=planner.size,
         warmup=max((node.warmup for node in planner.nodes), default=1),
     )

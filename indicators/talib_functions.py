@@ -74,12 +74,13 @@ _PEOPLE_CALL_OUTPUTS = {"histogram": "hist", "mid": "middle", "direction": "tren
 
 _NOTES = {
     "vwap": "Cumulative since the first candle consumed: it never restarts (see session_vwap).",
+    "vwma": "Running sums: meaningless once volume stops after it was high (see rolling_vwap).",
     "kc": "Always around the EMA of the typical price (see keltner for any price).",
     "stochrsi": "k is not smoothed; d is what charts call %K (see smooth_stochrsi).",
     "supertrend": "trend is 1 up, -1 down.",
     "donchian": "Highest high and lowest low, this candle included.",
     "maxindex": "Counts candles from the first one consumed, as all index functions.",
-    "mavp": "The second source gives the period for each candle; its default, volume, is arbitrary.",
+    "mavp": "The second source gives each candle's period; its default, volume, is arbitrary.",
     "fractal": "100 on the candle that confirms a swing, `rightbars` after it.",
 }
 

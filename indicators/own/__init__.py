@@ -8,16 +8,16 @@ from indicators.own.ichimoku import ICHIMOKU
 from indicators.own.keltner import KELTNER
 from indicators.own.stochrsi import SMOOTH_STOCHRSI
 from indicators.own.streak import STREAK
-from indicators.own.vwap import SESSION_VWAP, rolling_vwap
+from indicators.own.vwap import ROLLING_VWAP, SESSION_VWAP
 from indicators.own.zscore import VOLUME_ZSCORE, ZSCORE
 
 __all__ = [
     "ICHIMOKU",
     "KELTNER",
+    "ROLLING_VWAP",
     "SESSION_VWAP",
     "SMOOTH_STOCHRSI",
     "STREAK",
     "VOLUME_ZSCORE",
     "ZSCORE",
-    "rolling_vwap",
 ]

@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
-from indicators.kernels import NAN, Value
+from indicators.kernels import NAN, Value, replay
 from indicators.own.parts import OwnMaker, period, talib_kernel
 
 __all__ = ["SMOOTH_STOCHRSI"]
 
 _BLANK = (NAN, NAN)
 
+_FLAT = 1e-9
+"""A range of the RSI below this is rounding: on flat prices the RSI stands still but for its last
+bits, and its place among them is noise."""
+
 
 class _SmoothStochRsi:
     """r = RSI(price); raw = place of r in its range; k = SMA(raw); d = SMA(k)."""
 
-    __slots__ = ("_rsi", "_stoch")
+    __slots__ = ("_d", "_k", "_range", "_rsi")
 
     def __init__(self, params: Params) -> None:
         self._rsi = talib_kernel("rsi", timeperiod=params["timeperiod"])
-        self._stoch = talib_kernel(
-            "stoch",
-            fastk_period=params["fastk_period"],
-            slowk_period=params["slowk_period"],
-            slowd_period=params["slowd_period"],
-        )
+        self._range = talib_kernel("minmax", timeperiod=params["fastk_period"])
+        self._k = talib_kernel("sma", timeperiod=params["slowk_period"])
+        self._d = talib_kernel("sma", timeperiod=params["slowd_period"])
 
     @property
     def ready(self) -> bool:
-        return self._stoch.ready
+        return self._d.ready
 
     def update(self, price: float) -> Value:
         rsi = self._rsi.update(price)
-        if rsi != rsi:  # noqa: PLR0124 - NaN: the RSI is not ready
+        if math.isnan(rsi):
             return _BLANK
-        value: Value = self._stoch.update(rsi, rsi, rsi)
-        return value
+        low, high = self._range.update(rsi)
+        if math.isnan(low):
+            return _BLANK
+        k = self._k.update(_place(rsi, low, high))
+        if math.isnan(k):
+            return _BLANK
+        d = self._d.update(k)
+        return _BLANK if math.isnan(d) else (k, d)
 
     def peek(self, price: float) -> Value:
         rsi = self._rsi.peek(price)
-        if rsi != rsi:  # noqa: PLR0124 - NaN, as above
+        if math.isnan(rsi):
             return _BLANK
-        value: Value = self._stoch.peek(rsi, rsi, rsi)
-        return value
+        low, high = self._range.peek(rsi)
+        if math.isnan(low):
+            return _BLANK
+        k = self._k.peek(_place(rsi, low, high))
+        if math.isnan(k):
+            return _BLANK
+        d = self._d.peek(k)
+        return _BLANK if math.isnan(d) else (k, d)
 
     def skip(self) -> None:
-        self._rsi.skip()
-        self._stoch.skip()
+        for part in (self._rsi, self._range, self._k, self._d):
+            part.skip()
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        (rsi,) = self._rsi.fill(arrays)
-        return self._stoch.fill([rsi, rsi, rsi])
+        return replay(self, arrays, 2)
+
+
+def _place(value: float, low: float, high: float) -> float:
+    span = high - low
+    return 100.0 * ((value - low) / span) if span > _FLAT else 0.0
 
 
 SMOOTH_STOCHRSI = IndicatorInfo(
@@ -62,14 +80,14 @@ SMOOTH_STOCHRSI = IndicatorInfo(
     description=(
         "Stochastic of Wilder's RSI with %K smoothed before %D, as charts draw it: 14, 14, 3, 3. "
         "TA-Lib's STOCHRSI also reads Wilder's RSI, but its k is the raw place in the range, its d "
-        "what charts call %K, and its default range is 5. Range 0 to 100; 0 where the RSI is flat."
+        "what charts call %K, and its default range is 5. From 0 to 100; 0 where the RSI rests."
     ),
     origin="chorus",
     inputs=(Input("price", "close", free=True),),
     outputs=("k", "d"),
     parameters=(
         period("timeperiod", "Periods of the RSI", 14, minimum=2),
-        period("fastk_period", "Periods of the range", 14),
+        period("fastk_period", "Periods of the range", 14, minimum=2),
         period("slowk_period", "Periods that smooth %K", 3),
         period("slowd_period", "Periods of %D", 3),
     ),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import deque
+from collections.abc import Collection, Sequence
 
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value, replay
-from indicators.own.parts import OwnMaker
-from indicators.talib_functions import talib_info
+from indicators.own.parts import OwnMaker, period
 
-__all__ = ["SESSION_VWAP", "rolling_vwap"]
+__all__ = ["ROLLING_VWAP", "SESSION_VWAP"]
 
 _DAY_MS = 86_400_000
 
@@ -74,23 +75,61 @@ SESSION_VWAP = IndicatorInfo(
 )
 
 
-def rolling_vwap() -> IndicatorInfo:
-    """Return the VWAP over the last candles: TA-Lib's VWMA, reading the typical price."""
-    vwma = talib_info("vwma")
-    return IndicatorInfo(
-        name="rolling_vwap",
-        title="Rolling VWAP",
-        group="Volume Indicators",
-        description=(
-            "Volume-weighted average price over the last candles: TA-Lib's VWMA reading hlc3. "
-            "Undefined (NaN) while the window has no volume."
-        ),
-        origin="chorus",
-        inputs=(Input("price", "hlc3", free=True), Input("volume", "volume", free=False)),
-        outputs=("value",),
-        parameters=vwma.parameters,
-        maker=vwma.maker,
-        output_aliases={},
-        aliases=("moving_vwap",),
-        flags=vwma.flags,
-    )
+class _RollingVwap:
+    """sum(price * volume) / sum(volume) over the last candles, summed anew for each.
+
+    Running sums (TA-Lib's VWMA) keep a rounding residue of volumes that have left the window;
+    when trading then stops, that residue is all that is left to divide by.
+    """
+
+    __slots__ = ("_period", "_traded", "_volumes")
+
+    def __init__(self, params: Params) -> None:
+        self._period = int(params["timeperiod"])
+        self._traded: deque[float] = deque(maxlen=self._period)
+        self._volumes: deque[float] = deque(maxlen=self._period)
+
+    @property
+    def ready(self) -> bool:
+        return len(self._volumes) == self._period
+
+    def update(self, price: float, volume: float) -> Value:
+        self._traded.append(price * volume)
+        self._volumes.append(volume)
+        return self._average(self._traded, self._volumes)
+
+    def peek(self, price: float, volume: float) -> Value:
+        keep = slice(1, None) if self.ready else slice(None)
+        traded = [*list(self._traded)[keep], price * volume]
+        return self._average(traded, [*list(self._volumes)[keep], volume])
+
+    def _average(self, traded: Collection[float], volumes: Collection[float]) -> Value:
+        if len(volumes) < self._period:
+            return NAN
+        # fsum is exact, so the value depends neither on the order nor on the version of Python.
+        volume = math.fsum(volumes)
+        return math.fsum(traded) / volume if volume > 0.0 else NAN
+
+    def skip(self) -> None:
+        """Leave the window as it is."""
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        return replay(self, arrays, 1)
+
+
+ROLLING_VWAP = IndicatorInfo(
+    name="rolling_vwap",
+    title="Rolling VWAP",
+    group="Volume Indicators",
+    description=(
+        "Volume-weighted average price over the last candles. Undefined (NaN) while the window "
+        "has no volume."
+    ),
+    origin="chorus",
+    inputs=(Input("price", "hlc3", free=True), Input("volume", "volume", free=False)),
+    outputs=("value",),
+    parameters=(period("timeperiod", "Candles of the window", 20),),
+    maker=OwnMaker(_RollingVwap, lambda p: int(p["timeperiod"])),
+    output_aliases={},
+    aliases=("moving_vwap",),
+)
