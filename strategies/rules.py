@@ -9,11 +9,14 @@ from engine.config import RuleConfig, StrategyConfig
 from engine.errors import RuleError
 from engine.instance.services import StrategyServices
 from engine.rules import RuleProgram, compile_rules
-from engine.types import Candle, OrderRole
+from engine.types import Candle, OrderRole, Side
 from indicators import IndicatorSpec
 from strategies.base import Strategy, StrategyMetadata
 
 __all__ = ["RulesStrategy"]
+
+_ENTRIES = (OrderRole.ENTRY,)
+_EXITS = (OrderRole.EXIT, OrderRole.ENTRY)  # an entry to the other side leaves the position too
 
 
 class RulesStrategy(Strategy):
@@ -25,9 +28,9 @@ class RulesStrategy(Strategy):
     - long: `short_entry` turns the position round by one order, otherwise `exit` closes it;
     - short: `entry` turns it round, otherwise `short_exit` closes it.
 
-    While an own entry (exit) order still works, no second entry (exit) is asked for. Parameters
-    are numbers and booleans that rules use by name; they may change live, except those that
-    decide how much history is remembered.
+    While an order that does the same still works, no second one is asked for. Parameters are
+    numbers and booleans that rules use by name; they may change live, except those that shape
+    what the rules remember.
     """
 
     metadata: ClassVar[StrategyMetadata] = StrategyMetadata(
@@ -58,13 +61,8 @@ class RulesStrategy(Strategy):
         Raises:
             RuleError: A rule does not compile, or a parameter that has to stay was changed.
         """
-        program = _compile(config, parameters)
-        for name, why in program.fixed.items():
-            if parameters[name] != config.parameters.get(name):
-                raise RuleError(
-                    f"strategy {config.id!r}: parameters.{name}: cannot change while the strategy "
-                    f"runs, {why}; restart it with the new value"
-                )
+        program = _compile(config, config.parameters)
+        program.check_change(parameters)
         return program.specs
 
     def on_init(self, services: StrategyServices) -> None:
@@ -100,34 +98,39 @@ class RulesStrategy(Strategy):
             if self._short_entry():
                 self._go_short()
             elif self._exit():
-                self._leave("exit")
+                self._leave("exit", Side.SELL)
         elif self._entry():
             self._go_long()
         elif self._short_exit():
-            self._leave("short_exit")
+            self._leave("short_exit", Side.BUY)
 
     def on_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Let the rules use the changed values from this candle on."""
         self._rules.set_parameters(parameters)
 
     def _go_long(self) -> None:
-        if not self._works(OrderRole.ENTRY):
+        if not self._is_working(Side.BUY, _ENTRIES):
             confidence, reason = self._said["entry"]
             self._order.buy(confidence=confidence, reason=reason)
 
     def _go_short(self) -> None:
-        if not self._works(OrderRole.ENTRY):
+        if not self._is_working(Side.SELL, _ENTRIES):
             confidence, reason = self._said["short_entry"]
             self._order.sell(confidence=confidence, reason=reason)
 
-    def _leave(self, rule: str) -> None:
-        if not self._works(OrderRole.EXIT):
+    def _leave(self, rule: str, side: Side) -> None:
+        if not self._is_working(side, _EXITS):
             confidence, reason = self._said[rule]
             self._order.close(confidence=confidence, reason=reason)
 
-    def _works(self, role: OrderRole) -> bool:
-        """Return whether an own order of that role has not filled yet (latency, partial fills)."""
-        return any(order.role is role for order in self._order.working.values())
+    def _is_working(self, side: Side, roles: tuple[OrderRole, ...]) -> bool:
+        """Return whether an own order that does the same has yet to fill (latency, partial fills).
+
+        Without this a rule that holds for several candles would ask for the same order again.
+        """
+        return any(
+            order.side is side and order.role in roles for order in self._order.working.values()
+        )
 
 
 def _compile(config: StrategyConfig, parameters: Mapping[str, Any]) -> RuleProgram:

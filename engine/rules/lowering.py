@@ -77,12 +77,14 @@ class Lowering:
     """Lowers the rules of one strategy.
 
     Attributes:
-        lookback: Candles before the present one that the rules lowered so far read.
+        lookback: Candles beyond the indicators' warm-up until the rules lowered so far are all
+            defined.
         fixed: Parameters that shape what is remembered -> where; they cannot change live.
     """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._head_start = max(0, scope.warmup - 1)
         self._remembering = ""  # the function whose argument is being lowered, if it remembers
         self.lookback = 0
         self.fixed: dict[str, str] = {}
@@ -152,7 +154,7 @@ class Lowering:
             length = self._length(b, 1, f"{node.function} counts candles")
             run = Run(node.function == "rising", self._remembered(node.function, a))
             # Exact from the first candle on, but only all `length` steps make it defined.
-            self.lookback = max(self.lookback, back + length + reach(run.x))
+            self.lookback = max(self.lookback, back + length + reach(run.x, self._head_start))
             moves = Ref(run, back)
             if not negate:
                 return Compare("<=", Const(float(length)), moves)
@@ -220,7 +222,7 @@ class Lowering:
 
     def _series(self, series: Series, back: int) -> Term:
         ref = Ref(series, back)
-        self.lookback = max(self.lookback, reach(ref))
+        self.lookback = max(self.lookback, reach(ref, self._head_start))
         return ref
 
     def _name(self, node: Name, back: int) -> Term:

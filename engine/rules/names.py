@@ -60,11 +60,13 @@ class Scope:
         indicators: Declared indicators by their own names.
         predicates: Named conditions and their definitions in the rule language.
         parameters: Numbers and booleans of the strategy.
+        warmup: Candles until all indicators have their first value; 0 without indicators.
     """
 
     indicators: Mapping[str, Declared]
     predicates: Mapping[str, str]
     parameters: Mapping[str, float | bool]
+    warmup: int
 
     def known(self) -> list[str]:
         """Return every bare name that means something, for suggestions."""
@@ -120,10 +122,10 @@ def read_scope(
             # An indicator of several prices (a channel) is still broken by the close.
             source = spec.source if len(spec.sources) == 1 else "close"
             predicates.update(family.named(name, source, levels))
-    _check_sources(strategy_id, declared)
+    warmup = _warmup(strategy_id, declared)
     values = _read_parameters(strategy_id, parameters)
     _refuse_shared_names(strategy_id, declared, predicates, values)
-    return Scope(declared, predicates, values)
+    return Scope(declared, predicates, values, warmup)
 
 
 def _read_entry(
@@ -169,10 +171,10 @@ def _check_name(where: str, name: str) -> None:
         raise RuleError(f"{where}: {name!r} already means something in rules; choose another name")
 
 
-def _check_sources(strategy_id: str, declared: Mapping[str, Declared]) -> None:
-    """Have the manager check what indicators read from each other, before anything starts."""
+def _warmup(strategy_id: str, declared: Mapping[str, Declared]) -> int:
+    """Return the warm-up of all indicators; the manager checks what they read from each other."""
     try:
-        IndicatorManager({name: entry.spec for name, entry in declared.items()})
+        return IndicatorManager({name: entry.spec for name, entry in declared.items()}).warmup
     except IndicatorError as error:
         raise RuleError(f"strategy {strategy_id!r}: indicators: {error}") from error
 

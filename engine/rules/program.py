@@ -113,6 +113,34 @@ class RuleProgram:
         """Return the rules over a manager that was built from `specs`, nothing observed yet."""
         return BoundRules(self, manager)
 
+    def check_change(self, parameters: Mapping[str, float | bool]) -> dict[str, float | bool]:
+        """Return parameters that bound rules can take while they run.
+
+        Args:
+            parameters: New values, of all parameters or some.
+
+        Raises:
+            RuleError: A parameter is unknown, of another kind than it was, or one of `fixed` and
+                would change.
+        """
+        changed: dict[str, float | bool] = {}
+        for name, value in parameters.items():
+            where = f"strategy {self.strategy_id!r}: parameters.{name}"
+            if name not in self.parameters:
+                hint = nearest(name, self.parameters)
+                raise RuleError(f"{where}: the rules have no such parameter{hint}")
+            new, present = read_parameter(where, value), self.parameters[name]
+            if isinstance(new, bool) != isinstance(present, bool):
+                kind = "true or false" if isinstance(present, bool) else "a number"
+                raise RuleError(f"{where}: must stay {kind}, got {value!r}")
+            if name in self.fixed and new != present:
+                raise RuleError(
+                    f"{where}: cannot change while the strategy runs, {self.fixed[name]}; "
+                    "restart it with the new value"
+                )
+            changed[name] = new
+        return changed
+
     def evaluate_arrays(self, columns: Mapping[str, ArrayLike]) -> dict[str, Bools]:
         """Evaluate every rule at every candle at once.
 
@@ -186,30 +214,10 @@ class BoundRules:
         """Change parameters from the next evaluation on; either all given ones or none.
 
         Raises:
-            RuleError: A parameter is unknown, of another kind than it was, or one of
-                `RuleProgram.fixed` and would change.
+            RuleError: As `RuleProgram.check_change`.
         """
-        changed: dict[int, float | bool] = {}
-        for name, value in parameters.items():
-            where = f"strategy {self._program.strategy_id!r}: parameters.{name}"
-            place = self._places.get(name)
-            if place is None:
-                raise RuleError(
-                    f"{where}: the rules have no such parameter{nearest(name, self._places)}"
-                )
-            number = read_parameter(where, value)
-            present = self._values[place]
-            if isinstance(number, bool) != isinstance(present, bool):
-                kind = "true or false" if isinstance(present, bool) else "a number"
-                raise RuleError(f"{where}: must stay {kind}, got {value!r}")
-            if name in self._program.fixed and number != present:
-                raise RuleError(
-                    f"{where}: cannot change while the strategy runs, "
-                    f"{self._program.fixed[name]}; restart it with the new value"
-                )
-            changed[place] = number
-        for place, number in changed.items():
-            self._values[place] = number
+        for name, value in self._program.check_change(parameters).items():
+            self._values[self._places[name]] = value
 
 
 def _never() -> bool:

@@ -224,18 +224,30 @@ def series_of(conditions: Iterable[Condition]) -> dict[Series, int]:
     return found
 
 
-def reach(term: Term) -> int:
-    """Return how many candles before the present one `term` reads."""
+def reach(term: Term, head_start: int) -> int:
+    """Return how many candles after the indicators' first values `term` becomes defined.
+
+    Args:
+        term: What is read at the present candle.
+        head_start: Candles seen before the one at which all indicators have their first value;
+            what reads only the candle itself remembers them already.
+
+    Returns:
+        Candles; negative if it is defined before the indicators are.
+    """
     if isinstance(term, Ref):
-        return term.back + _reach_of_series(term.series)
-    return max((reach(part) for part in _parts(term)), default=0)
+        return term.back + _reach_of_series(term.series, head_start)
+    return max((reach(part, head_start) for part in _parts(term)), default=-head_start)
 
 
-def _reach_of_series(series: Series) -> int:
-    if isinstance(series, Rolling):
-        return reach(series.x) + series.length - 1
-    # A run or a count of defined values is exact from the first candle on.
-    return 0 if isinstance(series, Field | Output) else reach(series.x)
+def _reach_of_series(series: Series, head_start: int) -> int:
+    if isinstance(series, Output):
+        return 0
+    if isinstance(series, Field):
+        return -head_start
+    # A run or a count of defined values is exact from its first candle on.
+    own = series.length - 1 if isinstance(series, Rolling) else 0
+    return own + reach(series.x, head_start)
 
 
 def _parts(term: Term) -> tuple[Term, ...]:

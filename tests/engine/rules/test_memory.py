@@ -34,12 +34,12 @@ def test_a_window_is_right_again_after_undefined_readings(length: int) -> None:
     row = 0
     step = rolling_step(lambda: series[row], length, values, 0, highest=True)
     hits = 0
-    for row in range(len(series)):  # noqa: B007 - the reading is of the present row
+    for row in range(len(series)):
         step()
         window = series[max(0, row - length + 1) : row + 1]
         if len(window) == length and all(x == x for x in window):  # noqa: PLR0124 - not NaN
             hits += 1
             assert values[0] == max(window)
         else:
-            assert values[0] != values[0]  # noqa: PLR0124 - NaN
+            assert values[0] != values[0]
     assert hits > 50

@@ -88,6 +88,29 @@ def test_the_lookback_is_exactly_when_the_rule_becomes_defined(
     assert defined.tolist() == [False] * lookback + [True] * (40 - lookback)
 
 
+@pytest.mark.parametrize(
+    ("condition", "lookback"),
+    [
+        ("slow > 3", 0),
+        ("close[4] > slow", 0),
+        ("close[12] > slow", 3),
+        ("slow[2] > close[11]", 2),
+        ("highest(slow, 3) > 3", 2),
+        ("highest(close - slow, 3)[1] > 3", 3),
+        ("rising(slow, 2)", 2),
+        ("rising(high, 11) and slow > 0", 2),
+    ],
+)
+def test_candles_seen_while_indicators_warm_up_count_as_history(
+    compile_entry: Compile, condition: str, lookback: int
+) -> None:
+    declared = {"slow": {"type": "sma", "period": 10}, "fast": {"type": "sma", "period": 3}}
+    program = compile_entry(f"({condition}) or not ({condition})", declared)
+    assert program.lookback == lookback
+    defined = program.evaluate_arrays(columns([float(9 + i) for i in range(40)]))["entry"]
+    assert defined.tolist().index(True) == 9 + lookback
+
+
 def test_the_lookback_is_that_of_the_longest_rule() -> None:
     conditions = {"entry": {"condition": "close[9] > 1"}, "exit": {"condition": "close[2] > 1"}}
     program = compile_rules("s", {}, RulesConfig.model_validate(conditions), {})
