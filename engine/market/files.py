@@ -230,9 +230,14 @@ def _require_some(parsed: pl.Series, raw: pl.Series, path: Path, like: str) -> p
     if parsed.null_count() == len(parsed):
         raise DataError(
             f"{path}: column {raw.name} must hold {like}, no cell does (the first is "
-            f"{raw[0]!r}); check separator, header and units"
+            f"{_cell(raw, 0)}); check separator, header and units"
         )
     return parsed
+
+
+def _cell(column: pl.Series, row: int) -> str:
+    """Show a cell; a time as its number, because one far outside the calendar has no other form."""
+    return repr((column.to_physical() if column.dtype.is_temporal() else column)[row])
 
 
 def _readable(
@@ -249,8 +254,8 @@ def _readable(
         report.rows += 1
         time = times[row]
         name = next(c.name for c in columns if c[row] is None)
-        cell = frame[name][row]
-        what = "is empty" if cell is None else f"{cell!r} cannot be read"
+        cell = _cell(frame[name], row)
+        what = "is empty" if cell == "None" else f"{cell} cannot be read"
         at = "no time" if time is None else format_time(time)
         report.reject(Rejection(Reason.UNREADABLE, row, time, f"{at}: {name} {what}"))
     return keep

@@ -162,6 +162,20 @@ def test_nulls_in_parquet_are_counted(write_candles: Any, make_frame: Any) -> No
     assert report.rejected == {"unreadable": 2}
 
 
+def test_a_datetime_outside_the_calendar_costs_its_row_only(
+    write_candles: Any, make_frame: Any
+) -> None:
+    far = 9_000_000_000_000_000_000
+    frame = make_frame("1m", 3).with_columns(
+        open_time=pl.Series([START, far, START + MINUTE]).cast(pl.Datetime("ms", "UTC"))
+    )
+    columns, report = read(write_candles("A-B_1m.parquet", frame=frame))
+    assert len(columns) == 2
+    assert report.rejected == {"unreadable": 1}
+    assert f"open_time {far} cannot be read" in report.examples[0].detail
+    refuses(write_candles("A-B_1m.parquet", frame=frame[1:2]), f"the first is {far}")
+
+
 def refuses(path: Path, *parts: str) -> None:
     """Check that the error names the file and every given part, and nothing of polars."""
     with pytest.raises(DataError) as caught:
