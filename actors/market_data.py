@@ -16,6 +16,7 @@ from actors.wire import (
     Mailbox,
     bind,
     codec,
+    receive_all,
     stream_topic,
 )
 from engine.config import MarketConfig
@@ -222,14 +223,13 @@ class MarketDataActor:
             if source is self._publisher:
                 self._take_subscriptions()
             elif source is self._credit:
-                while self._credit.poll(0):
-                    self._decided = max(self._decided, int.from_bytes(self._credit.recv(), "big"))
+                for (decided,) in receive_all(self._credit):
+                    self._decided = max(self._decided, int.from_bytes(decided, "big"))
             else:
                 self._mailbox.drain()
 
     def _take_subscriptions(self) -> None:
-        while self._publisher.poll(0):
-            change: bytes = self._publisher.recv()
+        for (change,) in receive_all(self._publisher):
             if change.startswith(_ATTACHED_PREFIX):
                 self._attached.add(change[2:-1].decode())
             elif change.startswith(_DETACHED_PREFIX):

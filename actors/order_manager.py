@@ -10,8 +10,17 @@ from typing import TypeVar
 import msgspec
 import zmq
 
-from actors.wire import SLICES_TOPIC, Endpoints, Mailbox, attached_topic, bind, codec, connect
-from actors.wire import identity as participant_identity
+from actors.wire import (
+    SLICES_TOPIC,
+    Endpoints,
+    Mailbox,
+    attached_topic,
+    bind,
+    codec,
+    connect,
+    identity,
+    receive_all,
+)
 from engine.config import RunConfig, StrategyConfig
 from engine.report import LedgerExtract, extract_of, latency_percentiles
 from engine.sequencing import Answer, Coordinator, Release, SliceBatch, SliceEvent
@@ -167,8 +176,7 @@ class OrderManagerActor:
 
     def _take_answers(self) -> None:
         coordinator = self._coordinator
-        while self._router.poll(0):
-            _, payload = self._router.recv_multipart()
+        for _, payload in receive_all(self._router):
             answer = self._answer.decode(payload)
             now = time.monotonic_ns()
             if coordinator.on_answer(answer):
@@ -177,8 +185,7 @@ class OrderManagerActor:
                     self._latency_ms.append((now - answer.published_ns) / 1e6)
 
     def _take_slices(self) -> None:
-        while self._subscriber.poll(0):
-            _, payload = self._subscriber.recv_multipart()
+        for _, payload in receive_all(self._subscriber):
             batch = self._slices.decode(payload)
             if not self._started_ns:
                 self._started_ns = time.monotonic_ns()
@@ -190,7 +197,7 @@ class OrderManagerActor:
 
     def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
         for host, release in releases:
-            address = participant_identity(host, self._epochs[host])
+            address = identity(host, self._epochs[host])
             self._router.send_multipart([address, self._release.encode(release)])
 
     def _account_progress(self) -> None:

@@ -19,6 +19,7 @@ from actors.wire import (
     codec,
     connect,
     identity,
+    receive_all,
     stream_topic,
 )
 from engine.catalog import load_file
@@ -141,8 +142,8 @@ class StrategyActor:
                 if source is self._subscriber:
                     self._take_candles()
                 elif source is self._dealer:
-                    while self._dealer.poll(0):
-                        runner.release(self._releases.decode(self._dealer.recv()))
+                    for (payload,) in receive_all(self._dealer):
+                        runner.release(self._releases.decode(payload))
                 else:
                     self._mailbox.drain()
             self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
@@ -156,8 +157,7 @@ class StrategyActor:
         return time.monotonic_ns() < self._work_until_ns
 
     def _take_candles(self) -> None:
-        while self._subscriber.poll(0):
-            topic, payload = self._subscriber.recv_multipart()
+        for topic, payload in receive_all(self._subscriber):
             if topic == MARK_TOPIC:
                 self._runner.mark(self._marks.decode(payload).through)
                 continue
