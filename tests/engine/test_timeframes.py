@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
@@ -42,6 +42,7 @@ def test_an_unknown_timeframe_is_refused_with_the_list_of_known_ones(wrong: str)
         timeframe_ms(wrong)
 
 
+@settings(deadline=None)
 @given(times, timeframes)
 def test_an_instant_lies_in_the_interval_that_its_boundaries_enclose(
     time: int, timeframe: str
@@ -54,6 +55,7 @@ def test_an_instant_lies_in_the_interval_that_its_boundaries_enclose(
     assert is_boundary(time, timeframe) == (opened == time)
 
 
+@settings(deadline=None)
 @given(times, timeframes)
 def test_boundaries_are_those_of_the_utc_day(time: int, timeframe: str) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time)
@@ -64,6 +66,7 @@ def test_boundaries_are_those_of_the_utc_day(time: int, timeframe: str) -> None:
     assert floor_time(time, timeframe) == int(expected.timestamp() * 1000)
 
 
+@settings(deadline=None)
 @given(times, timeframes)
 def test_the_last_closed_interval_ends_where_the_present_one_begins(
     time: int, timeframe: str
@@ -77,6 +80,7 @@ def test_the_last_closed_interval_ends_where_the_present_one_begins(
     )
 
 
+@settings(deadline=None)
 @given(times, times, timeframes)
 def test_two_instants_share_a_key_exactly_when_they_share_an_interval(
     one: int, other: int, timeframe: str
@@ -148,6 +152,7 @@ def test_drift_is_signed_and_measured_to_the_nearest_boundary() -> None:
         drift(at, "15m", tolerance_ms=-1)
 
 
+@settings(deadline=None)
 @given(times, timeframes)
 def test_drift_never_exceeds_half_an_interval(time: int, timeframe: str) -> None:
     measured = drift(time, timeframe)
@@ -156,6 +161,7 @@ def test_drift_never_exceeds_half_an_interval(time: int, timeframe: str) -> None
     assert abs(measured.offset_ms) * 2 <= timeframe_ms(timeframe)
 
 
+@settings(deadline=None)
 @given(times)
 def test_a_time_written_is_read_back(time: int) -> None:
     text = format_time(time)

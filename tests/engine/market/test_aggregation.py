@@ -137,7 +137,7 @@ index_lists = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(index_lists, st.sampled_from(PAIRS), st.integers(0, 2**32 - 1))
 def test_both_twins_equal_the_oracle_bit_by_bit(
     indices: list[int], pair: tuple[str, str], seed: int

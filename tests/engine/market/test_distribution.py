@@ -85,7 +85,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(actions)
 def test_routes_always_equal_a_plain_search(history: list[tuple[str, list[str] | None]]) -> None:
     distributor: DataDistributor[str] = DataDistributor()

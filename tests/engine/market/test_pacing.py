@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
@@ -87,6 +87,7 @@ def test_a_speed_that_is_none_is_refused(speed: Any) -> None:
         Pacer(speed, FakeClock())
 
 
+@settings(deadline=None)
 @given(
     st.floats(0.01, 1e6),
     st.lists(st.tuples(st.integers(0, 3_600_000), st.floats(0, 5)), max_size=30),

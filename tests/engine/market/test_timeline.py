@@ -76,7 +76,7 @@ markets = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(markets, st.integers(1, 7), st.integers(0, 30))
 def test_slices_equal_the_oracle_in_chunks_of_any_size_from_any_start(
     market: list[tuple[str, list[int]]], chunk: int, start: int
@@ -100,7 +100,7 @@ def test_slices_equal_the_oracle_in_chunks_of_any_size_from_any_start(
         assert timeline.history(name, start, 3) == everything[start : start + 3]
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(index_lists, st.integers(1, 9))
 def test_aggregated_candles_closed_late_come_in_the_slice_that_closed_them(
     indices: list[int], chunk: int

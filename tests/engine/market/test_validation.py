@@ -160,7 +160,7 @@ dirty_rows = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(dirty_rows)
 def test_the_twins_agree_on_dirty_data(rows: list[Row]) -> None:
     streamed, streaming = stream_rows(rows)
@@ -172,7 +172,7 @@ def test_the_twins_agree_on_dirty_data(rows: list[Row]) -> None:
     assert (streaming.gaps, streaming.missing) == (report.gaps, report.missing)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(dirty_rows)
 def test_every_row_is_accepted_or_counted(rows: list[Row]) -> None:
     candles, report = stream_rows(rows)
