@@ -7,9 +7,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from api.cli.boundary import UNUSABLE
+from api.cli.columns import report_console
 from api.cli.preflight import (
     check_files,
     in_file_order,
@@ -98,7 +98,7 @@ def _praise(loaded: LoadedRun) -> None:
     config = loaded.config
     types = ", ".join(sorted({strategy.type for strategy in config.strategies}))
     streams = {stream for strategy in config.strategies for stream in strategy.streams}
-    Console().print(
+    report_console().print(
         f"{loaded.document.path}: ok; strategies: {len(config.strategies)} ({types}), "
         f"streams: {len(streams)}, accounts: {len(config.accounts)}",
         soft_wrap=True,

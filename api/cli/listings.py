@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.columns import report_console
 from api.settings import read_settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def strategies(
             }
         )
         return
-    console = Console()
+    console = report_console()
     if name is None:
         console.print(_type_table(catalog))
     else:
@@ -70,7 +71,7 @@ def indicators(
     if json:
         print_json({"indicators": [_indicator_as_data(info) for info in chosen]})
         return
-    console = Console()
+    console = report_console()
     if name is None:
         console.print(_indicator_table(chosen))
         console.print(f"{len(chosen)} indicators; `chorus indicators NAME` shows one in full")

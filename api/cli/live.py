@@ -7,16 +7,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.columns import Column, fitted_table
 from engine.status import EngineStatus, StrategyStatus
 
-__all__ = ["STATUS_STYLES", "LiveView", "PlainView", "amount", "view_for"]
+__all__ = ["STATUS_STYLES", "LiveView", "PlainView", "amount", "quote", "view_for"]
 
 STATUS_STYLES = {
     "running": "green",
@@ -30,6 +30,9 @@ STATUS_STYLES = {
 
 _REFRESH_S = 0.25
 _LINE_EVERY_S = 3.0
+_LAST = 40
+"""Longest last signal or cause in the table; the report has all of it."""
+
 _FRAME_LINES = 9
 """Lines of a screen that are not rows: borders, heading, progress, latency, prompt."""
 
@@ -46,6 +49,15 @@ def amount(value: float, digits: int = 2, *, signed: bool = False) -> str:
     if abs(value) < 10 ** (1 - digits):
         return f"{value:{sign}.4g}"
     return f"{value:{sign},.{digits}f}"
+
+
+def quote(symbol: str) -> str:
+    """Return the currency a symbol is paid in, for people; empty for what is no symbol.
+
+    >>> quote("BTC/USDT-PERP")
+    'USDT'
+    """
+    return symbol.partition("/")[2].partition("-")[0]
 
 
 class PlainView:
@@ -116,8 +128,9 @@ class LiveView:
         if now < self._next and status.phase != "done":
             return
         self._next = now + _REFRESH_S
-        rows = max(3, self._console.size.height - _FRAME_LINES)
-        self._live.update(screen(status, self._title, rows=rows), refresh=True)
+        size = self._console.size
+        rows = max(3, size.height - _FRAME_LINES)
+        self._live.update(screen(status, self._title, rows=rows, width=size.width), refresh=True)
 
 
 def view_for(console: Console, title: str, *, quiet: bool) -> LiveView | PlainView:
@@ -148,36 +161,47 @@ def progress_line(status: EngineStatus) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def screen(status: EngineStatus, title: str, *, rows: int) -> RenderableType:
+def screen(status: EngineStatus, title: str, *, rows: int, width: int) -> RenderableType:
     """Return everything the live view shows.
 
     Args:
         status: The state to show.
         title: Name of the run.
         rows: Most strategies that fit; beyond that those in trouble come first.
+        width: Cells of a line.
     """
-    parts: list[RenderableType] = [strategy_table(status, title, rows=rows), _progress(status)]
+    parts: list[RenderableType] = [
+        strategy_table(status, title, rows=rows, width=width),
+        _progress(status, width=width),
+    ]
     if status.latency_ms:
         figures = "   ".join(f"{k} {v:.2f} ms" for k, v in status.latency_ms.items())
         parts.append(Text(f"candle to decision: {figures}", style="dim"))
     return Group(*parts)
 
 
-def strategy_table(status: EngineStatus, title: str, *, rows: int) -> Table:
+_COLUMNS = (
+    Column("strategy"),
+    Column("type", rank=5),
+    Column("stream", rank=3),
+    Column("status"),
+    Column("position", right=True, rank=1),
+    Column("P&L", right=True),
+    Column("return", right=True, rank=4),
+    Column("trades", right=True, rank=6),
+    Column("last signal", rank=2),
+    Column("lag", right=True),
+)
+
+
+def strategy_table(status: EngineStatus, title: str, *, rows: int, width: int) -> Table:
     """Return the table of strategies, one row each."""
-    table = Table(title=title, title_justify="left", expand=False, box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("strategy", "type", "stream", "status"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for heading in ("position", "P&L", "return", "trades"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("last signal", no_wrap=True, overflow="ellipsis")
-    table.add_column("lag", justify="right", no_wrap=True)
     shown = _shown(status.strategies, rows)
-    for strategy in shown:
-        table.add_row(*_row(strategy))
+    table = fitted_table(title, _COLUMNS, [_row(strategy) for strategy in shown], width=width)
     hidden = len(status.strategies) - len(shown)
     if hidden:
-        table.caption = f"and {hidden} more; a taller window or --quiet with --report shows all"
+        table.caption = f"and {hidden} more; a taller window shows all"
+        table.caption_justify = "left"
     return table
 
 
@@ -188,38 +212,40 @@ def _shown(strategies: list[StrategyStatus], rows: int) -> list[StrategyStatus]:
     return sorted(strategies, key=lambda s: s.status in calm)[:rows]
 
 
-def _row(strategy: StrategyStatus) -> list[RenderableType]:
-    style = STATUS_STYLES.get(strategy.status, "")
-    state = Text(strategy.status, style=style)
-    last: RenderableType = Text(strategy.last_signal)
-    if strategy.cause:
-        last = Text(strategy.cause, style="red")
+def _row(strategy: StrategyStatus) -> list[Text]:
+    last = strategy.cause or strategy.last_signal
     return [
         Text(strategy.id),
         Text(strategy.type, style="dim"),
         Text(f"{strategy.symbol} {strategy.timeframe}"),
-        state,
+        Text(strategy.status, style=STATUS_STYLES.get(strategy.status, "")),
         Text(amount(strategy.position, 4) if strategy.position else "flat"),
-        _coloured(strategy.pnl, amount(strategy.pnl, signed=True)),
+        _coloured(strategy.pnl, f"{amount(strategy.pnl, signed=True)} {quote(strategy.symbol)}"),
         _coloured(strategy.return_pct, f"{strategy.return_pct:+.2f} %"),
         Text(f"{strategy.trades:,}"),
-        last,
+        Text(last if len(last) <= _LAST else f"{last[: _LAST - 1]}…", style=_cause_style(strategy)),
         Text(f"{strategy.lag:,}"),
     ]
+
+
+def _cause_style(strategy: StrategyStatus) -> str:
+    return "red" if strategy.cause else ""
 
 
 def _coloured(value: float, text: str) -> Text:
     return Text(text, style="green" if value > 0 else "red" if value < 0 else "")
 
 
-def _progress(status: EngineStatus) -> RenderableType:
+def _progress(status: EngineStatus, *, width: int) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     speed = Text(f"{status.candles_per_s:,.0f} candles/s", style="bold")
     elapsed = Text(f"{status.elapsed_s:.1f} s", style="dim")
     phase = Text(status.phase, style="cyan")
     if status.total_candles:
         done = Text(f"{status.candles:,}/{status.total_candles:,}")
-        bar = ProgressBar(total=status.total_candles, completed=status.candles, width=40)
+        bar = ProgressBar(
+            total=status.total_candles, completed=status.candles, width=max(10, width // 3)
+        )
         grid.add_row(phase, bar, done, speed, elapsed)
     else:
         grid.add_row(phase, Text(f"{status.candles:,} candles"), speed, elapsed)

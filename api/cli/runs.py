@@ -9,8 +9,8 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
-from rich.console import Console
 
+from api.cli.columns import report_console
 from api.cli.live import view_for
 from api.cli.preflight import prepare
 from api.cli.tables import print_report
@@ -103,7 +103,10 @@ def run(
     from actors.engine import run_engine  # noqa: PLC0415 - see above
 
     run_config = prepared.config
-    with StopRequest() as stop, view_for(Console(), run_config.name, quiet=quiet or json) as view:
+    with (
+        StopRequest() as stop,
+        view_for(report_console(), run_config.name, quiet=quiet or json) as view,
+    ):
         result = run_engine(
             run_config,
             prepared.catalog,
@@ -132,7 +135,7 @@ def backtest(
 
     with (
         StopRequest() as stop,
-        view_for(Console(), prepared.config.name, quiet=quiet or json) as view,
+        view_for(report_console(), prepared.config.name, quiet=quiet or json) as view,
     ):
         result = run_backtest(
             prepared.config, prepared.catalog, prepared.market, on_status=view, stop=stop
@@ -185,7 +188,7 @@ def deliver(
         sys.stdout.buffer.write(encoded + b"\n")
         sys.stdout.buffer.flush()
         return
-    console = Console()
+    console = report_console()
     print_report(console, result, config)
     if stopped_by:
         console.print(f"stopped early by {stopped_by}; the report covers what was decided by then")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.live import STATUS_STYLES, amount
+from api.cli.columns import Column, fitted_table
+from api.cli.live import STATUS_STYLES, amount, quote
 from engine.config import RunConfig
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _NONE = "-"
 
 def print_report(console: Console, report: RunReport, config: RunConfig) -> None:
     """Print results per strategy, what went wrong, accounts and totals."""
-    console.print(results_table(report))
+    console.print(results_table(report, width=console.width))
     _print_troubles(console, report)
     accounts = report.totals.get("accounts", [])
     if accounts:
-        console.print(accounts_table(accounts))
+        console.print(accounts_table(accounts, width=console.width))
     for notice in report.notices:
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     for line in _rejections(report.market):
@@ -37,23 +37,25 @@ def print_report(console: Console, report: RunReport, config: RunConfig) -> None
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def results_table(report: RunReport) -> Table:
+_RESULT_COLUMNS = (
+    Column("strategy"),
+    Column("type", rank=3),
+    Column("stream", rank=2),
+    Column("status"),
+    Column("trades", right=True),
+    Column("win rate", right=True, rank=4),
+    Column("return", right=True),
+    Column("P&L", right=True, rank=1),
+    Column("max drawdown", right=True, rank=5),
+    Column("Sharpe", right=True, rank=6),
+)
+
+
+def results_table(report: RunReport, *, width: int) -> Table:
     """Return one row per strategy."""
     mode = {"run": "actors", "backtest": "one process"}.get(report.mode, report.mode)
-    table = Table(
-        title=f"{report.name} ({mode})",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        expand=False,
-    )
-    for heading in ("strategy", "type", "stream", "status"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for heading in ("trades", "win rate", "return", "P&L", "max drawdown", "Sharpe"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for strategy in report.strategies:
-        table.add_row(*_row(strategy))
-    return table
+    rows = [_row(strategy) for strategy in report.strategies]
+    return fitted_table(f"{report.name} ({mode})", _RESULT_COLUMNS, rows, width=width)
 
 
 def _row(strategy: StrategyReport) -> list[Text]:
@@ -67,7 +69,9 @@ def _row(strategy: StrategyReport) -> list[Text]:
         Text(_count(metrics.get("total_trades"))),
         Text(_percent(metrics.get("win_rate"), digits=1)),
         _coloured(total_return, _percent(total_return, signed=True)),
-        _coloured(pnl, _NONE if pnl is None else amount(pnl, signed=True)),
+        _coloured(
+            pnl, _NONE if pnl is None else f"{amount(pnl, signed=True)} {quote(strategy.symbol)}"
+        ),
         Text(_percent(metrics.get("max_drawdown"))),
         Text(_ratio(metrics.get("sharpe"))),
     ]
@@ -101,16 +105,18 @@ def _print_troubles(console: Console, report: RunReport) -> None:
         )
 
 
-def accounts_table(accounts: list[Any]) -> Table:
+_NAMES_OF_ACCOUNT = ("account", "currency")
+
+
+def accounts_table(accounts: list[Any], *, width: int) -> Table:
     """Return one row per account and currency."""
-    table = Table(title="accounts", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     names = list(dict.fromkeys(key for account in accounts for key in account))
-    for name in names:
-        text = name in {"account", "currency"}
-        table.add_column(name.replace("_", " "), justify="left" if text else "right", no_wrap=True)
-    for account in accounts:
-        table.add_row(*(_cell(account.get(name)) for name in names))
-    return table
+    columns = [
+        Column(name.replace("_", " "), right=name not in _NAMES_OF_ACCOUNT, rank=max(0, n - 3))
+        for n, name in enumerate(names)
+    ]
+    rows = [[Text(_cell(account.get(name))) for name in names] for account in accounts]
+    return fitted_table("accounts", columns, rows, width=width)
 
 
 def _cell(value: Any) -> str:

@@ -68,6 +68,7 @@ def test_the_table_shows_status_position_profit_signal_and_lag() -> None:
             ),
             "demo",
             rows=10,
+            width=160,
         )
     )
     for part in ("demo", "running", "-1.2500", "-4,683.00", "-4.68 %", "1,755", "SELL 12:05"):
@@ -78,20 +79,24 @@ def test_the_table_shows_status_position_profit_signal_and_lag() -> None:
 
 
 def test_a_flat_strategy_says_so_and_an_error_shows_its_cause() -> None:
-    text = shown(screen(status(strategy(status="error", cause="ValueError: [x]")), "demo", rows=10))
+    text = shown(
+        screen(
+            status(strategy(status="error", cause="ValueError: [x]")), "demo", rows=10, width=160
+        )
+    )
     assert "flat" in text
     assert "ValueError: [x]" in text
 
 
 def test_an_unknown_total_shows_a_count_without_a_bar() -> None:
-    text = shown(screen(status(strategy(), total_candles=0), "demo", rows=10))
+    text = shown(screen(status(strategy(), total_candles=0), "demo", rows=10, width=160))
     assert "1,500 candles" in text
     assert "1,500/" not in text
 
 
 def test_when_rows_are_short_those_in_trouble_come_first() -> None:
     many = [strategy(f"calm{n}") for n in range(40)] + [strategy("hurt", status="error")]
-    text = shown(screen(status(*many), "demo", rows=5))
+    text = shown(screen(status(*many), "demo", rows=5, width=160))
     assert "hurt" in text
     assert "and 36 more" in text
     assert text.count("calm") == 4
@@ -170,3 +175,13 @@ def test_the_live_view_redraws_four_times_a_second_and_at_the_end() -> None:
 )
 def test_amounts_keep_small_figures_readable(value: float, text: str) -> None:
     assert amount(value) == text
+
+
+def test_on_a_narrow_terminal_the_least_important_columns_go() -> None:
+    line = strategy("quite_a_long_name", pnl=-4683.0, last_signal="SELL 12:05", lag=7)
+    text = shown(screen(status(line), "demo", rows=10, width=80), width=80)
+    assert "type" not in text
+    assert "trades" not in text
+    for part in ("quite_a_long_name", "running", "-4,683.00", "7", "lag"):
+        assert part in text
+    assert max(len(row.rstrip()) for row in text.split("\n")) <= 80
