@@ -162,7 +162,6 @@ class Instance(InstanceState):
 
     def _attend(self) -> None:
         """Do what is due before the strategy sees its next candle."""
-        self._attention = bool(self._forced)
         if self._pending is not None:
             self._parameters = self._services.parameters = self._pending
             self._pending = None
@@ -171,6 +170,7 @@ class Instance(InstanceState):
             missed, self._missed_fills = self._missed_fills, []
             for fill in missed:
                 self._call("on_order_filled", self._strategy.on_order_filled, fill)
+        self._attention = bool(self._forced or self._missed_fills)
 
     def _follow(self, candle: Candle, feed: Feed) -> Decision | None:
         """Process a candle while not running: learn from it, go live, or get out."""
@@ -178,7 +178,9 @@ class Instance(InstanceState):
         if status is Status.WARMING:
             if feed.is_main and self._is_ready():
                 if not self._warmup_left and not self._is_holding:
-                    self._is_live = True
+                    if not self._is_live:
+                        self._is_live = True
+                        self._performance.rest(candle.close_time)
                     self._move(Trigger.READY)
                     return self._act(candle)
                 self._warmup_left = max(0, self._warmup_left - 1)
