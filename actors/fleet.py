@@ -124,6 +124,9 @@ class Fleet:
             for member in wave:
                 self._prepare(member)
         self._await_attached([member for member in members if member.actor is not None])
+        for member in members:
+            if member.actor is not None:
+                self._catch_up(member)
 
     def _spawn(self, member: Hosted) -> None:
         config = member.config
@@ -166,6 +169,12 @@ class Fleet:
                 return
             if waiting:
                 time.sleep(ATTACH_POLL_S)
+
+    def _catch_up(self, member: Hosted) -> None:
+        try:
+            call(member.actor.catch_up.remote())
+        except ChorusError as error:
+            self.end(member, f"could not start: {error}", failed=True)
 
     def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
         """Kill a strategy's actor and let the order manager go on without it."""

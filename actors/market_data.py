@@ -21,9 +21,10 @@ from actors.wire import (
 )
 from engine.config import MarketConfig
 from engine.errors import DataError
-from engine.market import DataDistributor, Market, Pacer, open_market
+from engine.market import DataDistributor, Market, Pacer, SliceLog, open_market
 from engine.sequencing import CandleBatch, Mark, SliceBatch
-from engine.types import MarketSlice
+from engine.timeframes import timeframe_ms
+from engine.types import MarketSlice, StreamId
 
 __all__ = ["MarketDataActor", "MarketFacts", "MarketProgress"]
 
@@ -32,6 +33,11 @@ BATCH_SLICES = 128
 
 WINDOW_SLICES = 1024
 """How far publishing may run ahead of the order manager; bounds every queue."""
+
+LONGEST_WAIT_CANDLES = 2
+"""A paced feed skips over holes in the data longer than this many of its longest candles."""
+
+CONTROL_TIMEOUT_S = 15.0
 
 _ATTACHED_PREFIX = b"\x01@"
 _DETACHED_PREFIX = b"\x00@"
@@ -88,7 +94,7 @@ class MarketDataActor:
         self._failed = ""
         self._begin = threading.Event()
         self._stopping = False
-        self._log: dict[str, CandleBatch] = {}
+        self._log = SliceLog()
 
     def facts(self) -> MarketFacts:
         """Return the market's facts."""
@@ -131,20 +137,16 @@ class MarketDataActor:
 
         Called by a participant that sees a gap, or joins late, in its own time.
         """
-        log = self._log.get(stream)
-        if log is None:
-            return self._batch.encode(CandleBatch(stream, 0, [], [], []))
-        part = slice(from_seq, to_seq)  # seq is gap-free from 0, so it is the index
-        return msgspec.msgpack.encode(
-            CandleBatch(
-                stream, time.monotonic_ns(), log.slices[part], log.times[part], log.candles[part]
-            )
-        )
 
-    def head(self, stream: str) -> int:
-        """Return the seq the next published candle of a stream will have."""
-        log = self._log.get(stream)
-        return len(log.candles) if log is not None else 0
+        def call() -> CandleBatch:
+            batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])
+            for number, candle in self._log.candles(stream, from_seq, to_seq - from_seq):
+                batch.slices.append(number)
+                batch.times.append(self._log.replay(number, 1)[0].time)
+                batch.candles.append(candle)
+            return batch
+
+        return self._batch.encode(self._mailbox.ask(call, timeout_s=CONTROL_TIMEOUT_S))
 
     def run(self) -> None:
         """Publish the whole feed; returns when it has ended or was stopped."""
@@ -160,7 +162,7 @@ class MarketDataActor:
             self._serve(timeout_ms=1000)
 
     def _publish_all(self, slices: Iterator[MarketSlice]) -> None:
-        pacer = Pacer(self._speed, time.monotonic)
+        pacer = self._pacer()
         paced = self._speed != "max"
         pending: list[MarketSlice] = []
         for market_slice in slices:
@@ -179,6 +181,17 @@ class MarketDataActor:
         end = SliceBatch(time.monotonic_ns(), [], last=True)
         self._publisher.send_multipart([SLICES_TOPIC, self._slices.encode(end)])
 
+    def _pacer(self) -> Pacer:
+        """Return the pacer of the feed; a hole in the data is not waited out."""
+        if self._speed == "max":
+            return Pacer("max", time.monotonic)
+        longest_ms = max(
+            (timeframe_ms(StreamId.parse(s).timeframe) for s in self._market.base_streams.values()),
+            default=0,
+        )
+        longest_wait_s = LONGEST_WAIT_CANDLES * longest_ms / 1000 / self._speed
+        return Pacer(self._speed, time.monotonic, longest_wait_s=longest_wait_s)
+
     def _wait_until(self, pacer: Pacer, market_slice: MarketSlice) -> None:
         while not self._stopping:
             wait_s = pacer.wait_s(market_slice.time)
@@ -194,6 +207,7 @@ class MarketDataActor:
         routes = self._distributor.routes
         batches: dict[str, CandleBatch] = {}
         for market_slice in pending:
+            self._log.append(market_slice)
             for candle in market_slice.candles:
                 stream = candle.stream
                 batch = batches.get(stream)
@@ -202,11 +216,6 @@ class MarketDataActor:
                 batch.slices.append(market_slice.number)
                 batch.times.append(market_slice.time)
                 batch.candles.append(candle)
-        for stream, batch in batches.items():
-            log = self._log.setdefault(stream, CandleBatch(stream, 0, [], [], []))
-            log.slices.extend(batch.slices)
-            log.times.extend(batch.times)
-            log.candles.extend(batch.candles)
         self._published = pending[-1].number
         send = self._publisher.send_multipart
         for stream, batch in batches.items():

@@ -126,9 +126,15 @@ class StrategyActor:
         if len(streams) > 1:
             self._subscriber.subscribe(MARK_TOPIC)
         self._subscriber.subscribe(attached_topic(host))
-        if live_from > 0:
-            for stream in streams:
-                self._fetch(stream, 0, _TO_THE_HEAD)
+
+    def catch_up(self) -> None:
+        """Read what was published before the subscriptions were in force; `run` is under way."""
+
+        def call() -> None:
+            for stream in self._spec.config.streams:
+                self._fetch(stream, self._runner.next_seq(stream), _TO_THE_HEAD)
+
+        self._mailbox.ask(call, timeout_s=_CONTROL_TIMEOUT_S)
 
     def run(self) -> None:
         """Process candles until stopped."""

@@ -98,21 +98,21 @@ class InstanceRunner:
         """Return how many candles wait to be processed."""
         return len(self._queue) + len(self._unmerged)
 
+    def next_seq(self, stream: str) -> int:
+        """Return the seq the next candle of a stream must have."""
+        return self._next_seq.get(stream, 0)
+
     def missing(self, batch: CandleBatch) -> tuple[int, int] | None:
         """Return the ``[from_seq, to_seq)`` that is missing before a batch, if any.
 
         The caller fetches it from the stream log and offers it first. The first batch of a stream
-        is expected to start at seq 0 or where `expect` said.
+        is expected to start at seq 0.
         """
         if not batch.candles:
             return None
         expected = self._next_seq.get(batch.stream, 0)
         first = batch.candles[0].seq
         return (expected, first) if first > expected else None
-
-    def expect(self, stream: str, seq: int) -> None:
-        """Declare that the first candle of a stream will be `seq` (older ones are not wanted)."""
-        self._next_seq[stream] = seq
 
     def offer(self, batch: CandleBatch) -> None:
         """Queue candles; those already seen are ignored.
