@@ -64,14 +64,21 @@ class PlainView:
     """Writes one line every few seconds, for logs and pipes. Use as context manager."""
 
     def __init__(
-        self, write: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[str], None],
+        title: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
+        self._title = title
         self._clock = clock
         self._next = clock()
         self._errors: set[str] = set()
 
     def __enter__(self) -> Self:
+        # Starting takes seconds with many actors; silence would look like a hang.
+        self._write(f"{self._title}: starting")
         return self
 
     def __exit__(
@@ -136,7 +143,7 @@ class LiveView:
 def view_for(console: Console, title: str, *, quiet: bool) -> LiveView | PlainView:
     """Choose the view: live on a terminal, lines elsewhere, silent if quiet."""
     if quiet:
-        return PlainView(lambda _line: None)
+        return PlainView(lambda _line: None, title)
     if console.is_terminal:
         return LiveView(console, title)
     return PlainView(

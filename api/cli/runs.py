@@ -97,6 +97,9 @@ def run(
     """
     chosen = parse_speed(speed)
     prepared = prepare(config, replay or [], report)
+    if chosen is None and replay:
+        # The configured speed paces the configured market; files may hold years, and holes.
+        chosen = "max"
     if chosen is not None:
         prepared = prepared.at_speed(chosen)
     # Ray takes seconds to import; the other commands and every message about input need not wait.

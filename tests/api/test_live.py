@@ -105,10 +105,11 @@ def test_when_rows_are_short_those_in_trouble_come_first() -> None:
 def test_plain_lines_come_every_few_seconds_only() -> None:
     lines: list[str] = []
     clock = Clock()
-    with PlainView(lines.append, clock=clock) as view:
+    with PlainView(lines.append, "demo", clock=clock) as view:
         for _ in range(20):
             view(status(strategy(), strategy("b", status="warming")))
             clock.now += 0.5
+    assert lines.pop(0) == "demo: starting"
     assert len(lines) == 4
     words = " ".join(lines[0].split())
     assert words == "0.6 s running 1,500/6,000 candles 2,500/s 1 running, 1 warming"
@@ -116,7 +117,7 @@ def test_plain_lines_come_every_few_seconds_only() -> None:
 
 def test_a_strategy_that_fails_is_announced_once_and_at_once() -> None:
     lines: list[str] = []
-    view = PlainView(lines.append, clock=Clock())
+    view = PlainView(lines.append, "demo", clock=Clock())
     view(status(strategy()))
     for _ in range(3):
         view(status(strategy(status="error", cause="boom")))

@@ -141,13 +141,14 @@ def test_the_engine_gets_config_catalogue_files_and_speed(
     assert call["config"].market.speed == 60.0
 
 
-def test_the_configured_speed_counts_unless_the_command_line_names_one(
+def test_the_configured_speed_is_that_of_the_configured_market(
     chorus: Chorus, engine: FakeEngine, write: Write, strategy: Strategy, candles: Path
 ) -> None:
-    path = write({"market": {"speed": 5}, "strategies": [strategy()]})
-    chorus("run", path, "--replay", candles)
-    chorus("run", path, "--replay", candles, "--speed", "max")
-    assert [call["speed"] for call in engine.calls] == [5.0, "max"]
+    market = {"speed": 5, "replay": [candles.name]}
+    path = write({"market": market, "strategies": [strategy()]})
+    for args in ([], ["--speed", "max"], ["--replay", candles], ["--replay", candles, "--speed=7"]):
+        assert chorus("run", path, *args).exit_code == 0
+    assert [call["speed"] for call in engine.calls] == [5.0, "max", "max", 7.0]
 
 
 def test_the_report_shows_what_matters(
