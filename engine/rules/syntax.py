@@ -14,7 +14,7 @@ from typing import Any
 
 import lark
 from lark import Token, Transformer, v_args
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from engine.rules.diagnostics import Mistake, Place
 
@@ -141,7 +141,7 @@ def parse(text: str) -> Node:
         )
     try:
         node: Node = _parser().parse(text)  # type: ignore[assignment] # the transformer's result
-    except UnexpectedInput as error:
+    except (UnexpectedCharacters, UnexpectedToken) as error:
         raise _explain(text, error) from None
     return node
 
@@ -251,7 +251,7 @@ _WORDS = (
 )
 
 
-def _explain(text: str, error: UnexpectedInput) -> Mistake:
+def _explain(text: str, error: UnexpectedCharacters | UnexpectedToken) -> Mistake:
     """Say in words what the parser stumbled over."""
     if isinstance(error, UnexpectedCharacters):
         character = text[error.pos_in_stream or 0]
@@ -261,8 +261,6 @@ def _explain(text: str, error: UnexpectedInput) -> Mistake:
             Place(error.line, error.column),
             caret=True,
         )
-    if not isinstance(error, UnexpectedToken):  # lark raises only these two from LALR parsing
-        raise error
     wanted = _expected(set(error.accepts))
     if error.token.type == "$END":
         lines = text.split("\n")

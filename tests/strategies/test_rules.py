@@ -54,12 +54,21 @@ BOTH_SIDES = {
 
 
 class Market:
-    """Feeds an instance; every order fills whole at the open after `delay` further candles."""
+    """Feeds an instance; every order fills once at the open after `delay` further candles.
 
-    def __init__(self, strategy: StrategyConfig, *, delay: int = 0) -> None:
+    Args:
+        strategy: What to run.
+        delay: Further candles before an order fills.
+        share: How much of the order fills; the rest works on.
+    """
+
+    def __init__(
+        self, strategy: StrategyConfig, *, delay: int = 0, share: Decimal = Decimal(1)
+    ) -> None:
         loaded = LoadedType(RulesStrategy, Path("rules.py"), "0" * 64, RulesStrategy.metadata)
         self.instance: Instance = build(strategy, loaded, capital=Decimal(10_000))
         self.delay = delay
+        self.share = share
         self.waiting: list[tuple[int, OrderAccepted]] = []
         self.seq = 0
         self.quantity = Decimal(0)
@@ -108,7 +117,8 @@ class Market:
         return signals
 
     def _fill(self, order: OrderAccepted, candle: Candle) -> None:
-        self.quantity += order.quantity * order.side.sign
+        filled = order.quantity * self.share
+        self.quantity += filled * order.side.sign
         self.instance.on_event(
             Fill(
                 instance="r",
@@ -117,10 +127,10 @@ class Market:
                 symbol=order.symbol,
                 side=order.side,
                 role=order.role,
-                quantity=order.quantity,
+                quantity=filled,
                 price=Decimal(str(candle.open)),
                 fee=Decimal(0),
-                leaves=Decimal(0),
+                leaves=order.quantity - filled,
                 time=candle.open_time,
             )
         )
@@ -190,6 +200,12 @@ def test_no_exit_is_asked_for_while_the_position_is_being_turned_round() -> None
     rules = {**BOTH_SIDES, "exit": {"condition": "close < 5"}}
     market = Market(config(rules=rules), delay=2)
     assert market.play([5, 5, 5, 5, 1, 3, 3]) == ["BUY", "", "", "", "SELL", "", ""]
+
+
+def test_a_position_is_left_although_its_entry_is_not_filled_whole() -> None:
+    rules = {"entry": {"condition": "close > 3"}, "exit": {"condition": "close < 3"}}
+    market = Market(config(rules=rules), share=Decimal("0.5"))
+    assert market.play([4, 4, 1]) == ["BUY", "", "CLOSE"]
 
 
 def test_nothing_is_asked_for_before_the_rules_are_defined() -> None:

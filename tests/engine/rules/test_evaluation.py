@@ -84,6 +84,7 @@ def test_history_of_a_condition_asks_what_held_then(answers: Answers) -> None:
     assert answers("(close > 2)[1]", closes) == [F, F, T, F]
     assert answers("not (close > 2)[1]", closes) == [F, T, F, T]
     assert answers("crosses_above(close, 2)[1]", closes) == [F, F, T, F]
+    assert answers("(crosses_above(close, 2)[1] and close == 1)[1]", closes) == [F, F, F, T]
 
 
 def test_rising_means_each_of_the_last_steps_went_up(answers: Answers) -> None:
@@ -121,7 +122,7 @@ def test_one_undefined_value_makes_the_extreme_undefined_while_it_is_in_the_wind
 
 
 def test_extremes_agree_with_a_plain_search_on_every_length(answers: Answers) -> None:
-    closes = [float(7 * i % 11) for i in range(60)]
+    closes = [float(7 * i % 11) for i in range(59)] + [99.0]
     for length in (1, 2, 3, 10, 11, 59, 60, 61):
         expected = [
             row + 1 >= length and closes[row] == max(closes[row + 1 - length : row + 1])

@@ -90,6 +90,9 @@ def test_thresholds_come_from_the_indicators_entry(answers: Answers) -> None:
     leaves = answers("r_leaves_oversold", closes, declared)
     assert leaves == answers("crosses_above(r, 25)", closes, declared)
     assert any(leaves)
+    leaves = answers("r_leaves_overbought", closes, declared)
+    assert leaves == answers("crosses_below(r, 70)", closes, declared)
+    assert any(leaves)
 
 
 def test_a_band_is_broken_by_what_the_indicator_reads(answers: Answers) -> None:
