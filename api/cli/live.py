@@ -146,9 +146,7 @@ def view_for(console: Console, title: str, *, quiet: bool) -> LiveView | PlainVi
         return PlainView(lambda _line: None, title)
     if console.is_terminal:
         return LiveView(console, title)
-    return PlainView(
-        lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
-    )
+    return PlainView(lambda line: console.out(line, highlight=False), title)
 
 
 def progress_line(status: EngineStatus) -> str:
