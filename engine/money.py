@@ -79,7 +79,7 @@ def money(value: Decimal) -> Decimal:
     """Round an amount of money to the nearest `UNIT` (ties to even).
 
     Raises:
-        MoneyError: The amount is 1e20 or more, or not finite.
+        MoneyError: The amount is 1e20 or more.
     """
     try:
         return value.quantize(UNIT)
@@ -91,7 +91,7 @@ def money_up(value: Decimal) -> Decimal:
     """Round an amount of money up to a whole `UNIT`, for what must be set aside.
 
     Raises:
-        MoneyError: The amount is 1e20 or more, or not finite.
+        MoneyError: The amount is 1e20 or more.
     """
     try:
         return value.quantize(UNIT, ROUND_CEILING)
@@ -101,7 +101,7 @@ def money_up(value: Decimal) -> Decimal:
 
 def _too_large(value: Decimal) -> MoneyError:
     return MoneyError(
-        f"amount {value}: must be a finite number below 1e20; "
+        f"amount {value}: must be below 1e20; "
         "check quantity and price of the order, or use a smaller balance"
     )
 
@@ -230,10 +230,11 @@ class Instrument(msgspec.Struct, frozen=True):
             text = repr(float(value))
             exact = Decimal(text)
             # Most market data already lies on a tick: its text has no more decimals than one.
-            if "e" not in text and len(text) - text.find(".") - 1 <= decimals:
-                if exact.is_finite():
-                    return exact
-                raise self._unusable(value, step)
+            point = text.find(".")
+            if point > 0 and len(text) - point - 1 <= decimals and "e" not in text:
+                return exact
+        if exact.is_nan():
+            raise self._unusable(value, step)
         try:
             if decimals >= 0:
                 return exact.quantize(step, rounding)

@@ -12,8 +12,8 @@ net          never; the market orders of an account and symbol in one slice beco
              (see `engine.trading.netting`)
 priority     ``outranked``: in the same slice a strategy of higher (priority, confidence, then
              smaller id) wants to enter the opposite side of that symbol in the account, or a
-             strategy of higher priority holds or is entering the opposite side. A claim counts
-             even if its order is later refused for risk or capital
+             strategy of higher priority holds or is entering the opposite side. The wish of a
+             slice counts even if it is then refused for risk or capital
 first        ``symbol_taken``: another strategy of the account holds or is entering the symbol
 ===========  ==============================================================================
 
@@ -126,6 +126,8 @@ class _Priority:
                 if claim is None or decision.intent_id(n) in participant.outcomes:
                     continue
                 position, sign = claim
+                if self._against_holder(position, sign) is not None:
+                    continue
                 key = participant.account.id, position.book.key
                 if key not in claims or rank < claims[key][0]:
                     claims[key] = rank, sign
@@ -136,6 +138,10 @@ class _Priority:
         claim = self._claims.get((participant.account.id, position.book.key))
         if claim is not None and claim[1] != sign and claim[0][2] != participant.id:
             return self._outranked(position, claim[0][2], "enters", claim[1])
+        return self._against_holder(position, sign)
+
+    def _against_holder(self, position: Position, sign: int) -> Refusal | None:
+        participant = position.participant
         for owner, held in position.holding.members.items():
             if owner != participant.id and held.participant.priority > participant.priority:
                 side = _direction(held)

@@ -78,9 +78,9 @@ class Brackets:
                     self._executions.cancel(other, "reversed", moment.time)
                 working = []
             if working or order.protect is not None:
-                if not working:
-                    order.brackets += 1
-                self._raise(order, price, moment)
+                fresh = not working or order.fills == 1
+                order.brackets += fresh
+                self._raise(order, price, moment, fresh=fresh)
         else:
             self._resize(position, working, moment.time)
 
@@ -101,21 +101,24 @@ class Brackets:
                 order.leaves = size
                 self._blotter.accepted(order, time)
 
-    def _raise(self, entry: Order, price: Decimal, moment: Moment) -> None:
-        """Make the bracket, or move it to the new average price."""
+    def _raise(self, entry: Order, price: Decimal, moment: Moment, *, fresh: bool) -> None:
+        """Make the bracket, or move it to the new average price.
+
+        Unless `fresh`, what the strategy has cancelled of it stays cancelled.
+        """
         position = entry.position
         average = position.cost / abs(position.quantity)
         sign = entry.sign
         instrument = position.book.instrument
         stop_loss, take_profit, trailing_stop = position.protect_with(entry)
-        if stop_loss is not None:
+        if stop_loss is not None and (fresh or position.stop):
             level = instrument.price(average * (1 - sign * stop_loss))
             position.stop = self._place(
                 position.stop or _make(entry, OrderRole.STOP_LOSS, moment.stop_from),
                 level,
                 moment.time,
             )
-        if trailing_stop is not None:
+        if trailing_stop is not None and (fresh or position.trailer):
             order = position.trailer
             if order is None:
                 order = _make(entry, OrderRole.TRAILING_STOP, moment.stop_from)
@@ -123,7 +126,7 @@ class Brackets:
                 order.inside = moment.stop_from != moment.target_from
             order.trail = trailing_stop
             position.trailer = self._place(order, trail_level(order), moment.time)
-        if take_profit is not None:
+        if take_profit is not None and (fresh or position.target):
             level = instrument.price(average * (1 + sign * take_profit))
             position.target = self._place(
                 position.target or _make(entry, OrderRole.TAKE_PROFIT, moment.target_from),

@@ -169,14 +169,17 @@ class Executions:
 
         leaves = order.leaves = order.leaves - quantity
         order.fills += 1
-        released = order.reserved
         if opened > ZERO and order.role is _ENTRY:
             order.opens = order.opens - opened if order.opens > opened else ZERO
+        bound = position.margin - margin
+        released = order.reserved
         if released:
             if leaves:
-                released = money(released * quantity / (leaves + quantity))
+                # What this part took is no longer set aside, even if that is more than its share.
+                share = money(released * quantity / (leaves + quantity))
+                released = min(released, max(share, bound + fee - realised))
             order.reserved -= released
-        committed = position.margin - margin - released
+        committed = bound - released
         position.wallet.book(realised, fee, committed, time)
         position.purse.book(realised, fee, committed, time)
         self._blotter.filled(order, quantity, price, fee, realised, time=time)
