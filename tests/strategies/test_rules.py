@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -69,6 +70,7 @@ class Market:
         self.instance: Instance = build(strategy, loaded, capital=Decimal(10_000))
         self.delay = delay
         self.share = share
+        self.seen: list[Candle] = []
         self.waiting: list[tuple[int, OrderAccepted]] = []
         self.seq = 0
         self.quantity = Decimal(0)
@@ -83,6 +85,7 @@ class Market:
         seq, self.seq = self.seq, self.seq + 1
         opened = (seq * 60_000, (seq + 1) * 60_000)
         candle = Candle(STREAM, seq, *opened, close, close, close, close, 1.0)
+        self.seen.append(candle)
         for due, order in list(self.waiting):
             if due <= seq:
                 self.waiting.remove((due, order))
@@ -258,6 +261,42 @@ def test_a_restarted_strategy_forgets_and_warms_up_again() -> None:
     market.instance.fail("for the test")
     market.instance.on_command(Restart())
     assert market.play([4, 4, 1, 4]) == ["", "", "", "BUY"]
+
+
+def test_a_restored_strategy_goes_on_as_if_nothing_had_happened() -> None:
+    strategy = config(
+        indicators={"slow": {"type": "ema", "period": 4}},
+        rules={
+            "entry": {"condition": "crosses_above(close, slow * level) and rising(close, 2)"},
+            "exit": {"condition": "close < lowest(close, 5)[1] or falling(slow, 3)[1]"},
+        },
+        parameters={"level": 1.0},
+    )
+    random = Random(4)
+    closes = [float(random.randrange(1, 9)) for _ in range(160)]
+    undisturbed = Market(strategy)
+    expected = [undisturbed.play([close]) for close in closes[:60]]
+    undisturbed.instance.on_command(Update({"level": 1.1}))
+    expected += [undisturbed.play([close]) for close in closes[60:]]
+    assert sum(asked != [""] for asked in expected[70:]) > 5
+
+    for crash in (5, 61, 70, 71, 72, 73, 120):
+        market = Market(strategy)
+        asked = []
+        for seq, close in enumerate(closes):
+            if seq == 60:
+                market.instance.on_command(Update({"level": 1.1}))
+            if seq == crash:
+                history = undisturbed.seen[:crash]
+                market.instance = restored(strategy, market.instance.snapshot(), history)
+            asked.append(market.play([close]))
+        assert asked == expected
+
+
+def restored(strategy: StrategyConfig, snapshot: bytes, history: list[Candle]) -> Instance:
+    fresh = Market(strategy).instance
+    fresh.restore(snapshot, history)
+    return fresh
 
 
 def test_rules_are_needed() -> None:
