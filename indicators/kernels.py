@@ -31,8 +31,7 @@ Value = float | tuple[float, ...]
 class Kernel(Protocol):
     """A calculation over one or several input series.
 
-    Inputs are finite and within `indicators.bars.LIMIT`: whoever feeds a kernel calls `skip` for
-    a bar on which they are not.
+    Inputs are finite and within `indicators.bars.LIMIT`: a bar on which they are not is not fed.
     """
 
     @property
@@ -51,7 +50,7 @@ class Kernel(Protocol):
         """The function that returns the `Value` `update` would return, and commits nothing."""
 
     def skip(self) -> None:
-        """Count a bar whose inputs are undefined; its value is NaN."""
+        """Count a bar before `ready` whose inputs are undefined. Later ones leave no trace."""
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         """Start anew and consume whole arrays, as `aligned` returns them, without gaps inside.
@@ -178,10 +177,8 @@ class HandleKernel:
         return value
 
     def skip(self) -> None:
-        """Count a bar that is not fed; a gap before the first history bar is not history."""
-        if self._history is None:
-            self._handle.advance()
-        elif not self._history:
+        """Count a bar of the gap that leads the history."""
+        if not self._history and self._handle is None:
             self._skipped += 1
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:

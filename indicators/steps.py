@@ -90,16 +90,14 @@ def _high_low(kernel: Kernel, slots: list[Any], target: Any) -> Step:
 
 
 def _chained(kernel: Kernel, slots: list[Any], target: Any, blank: Any, source: int) -> Step:
-    """Read another indicator, whose value may be undefined (NaN) or overflow on some bar."""
+    """Read another indicator; a bar on which it has no usable value is left out."""
     update = kernel.update
-    skip = kernel.skip
 
     def step(_bar: Bar) -> None:
         value = slots[source]
         if -LIMIT <= value <= LIMIT:
             slots[target] = update(value)
         else:
-            skip()
             slots[target] = blank
 
     return step
@@ -108,15 +106,13 @@ def _chained(kernel: Kernel, slots: list[Any], target: Any, blank: Any, source: 
 def _general(
     kernel: Kernel, slots: list[Any], target: Any, blank: Any, readers: list[Reader]
 ) -> Step:
-    """Read anything; an unusable input skips the bar."""
+    """Read anything; a bar with an unusable input is left out."""
     update = kernel.update
-    skip = kernel.skip
 
     def step(bar: Bar) -> None:
         inputs = [read(bar) for read in readers]
         for value in inputs:
             if not -LIMIT <= value <= LIMIT:
-                skip()
                 slots[target] = blank
                 return
         slots[target] = update(*inputs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value, replay
-from indicators.own.parts import OwnMaker, period, talib_kernel
+from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 
 __all__ = ["ICHIMOKU"]
 
@@ -16,7 +16,7 @@ _OUTPUTS = ("tenkan", "kijun", "span_a", "span_b", "lead_a", "lead_b")
 _BLANK = (NAN,) * len(_OUTPUTS)
 
 
-class _Ichimoku:
+class _Ichimoku(OwnKernel):
     """lead_a = (tenkan + kijun) / 2; lead_b = midpoint over senkou; spans are leads of before."""
 
     __slots__ = ("_displacement", "_kijun", "_leads", "_senkou", "_tenkan", "ready")
@@ -52,11 +52,6 @@ class _Ichimoku:
         if len(leads) <= self._displacement:
             return _BLANK
         return (tenkan, kijun, *leads[-1 - self._displacement], lead_a, lead_b)
-
-    def skip(self) -> None:
-        """Undefined bars are no part of the displacement: the midpoints do not see them either."""
-        for part in (self._tenkan, self._kijun, self._senkou):
-            part.skip()
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         return replay(self, arrays, len(_OUTPUTS))

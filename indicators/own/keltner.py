@@ -9,7 +9,7 @@ import numpy as np
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value
-from indicators.own.parts import OwnMaker, period, talib_kernel
+from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 from indicators.parameters import Parameter
 
 __all__ = ["KELTNER"]
@@ -17,7 +17,7 @@ __all__ = ["KELTNER"]
 _BLANK = (NAN, NAN, NAN)
 
 
-class _Keltner:
+class _Keltner(OwnKernel):
     """middle = EMA(price); upper and lower = middle plus and minus multiplier * ATR."""
 
     __slots__ = ("_atr", "_ema", "_multiplier")
@@ -43,10 +43,6 @@ class _Keltner:
         if upper != upper:  # noqa: PLR0124 - NaN: one of the parts is not ready
             return _BLANK
         return (upper, middle, middle - half)
-
-    def skip(self) -> None:
-        self._ema.skip()
-        self._atr.skip()
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         price, *candle = arrays

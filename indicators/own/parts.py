@@ -11,9 +11,18 @@ from indicators.kernels import Kernel
 from indicators.parameters import Parameter, ParameterValue
 from indicators.talib_functions import talib_info
 
-__all__ = ["OwnMaker", "period", "talib_kernel"]
+__all__ = ["OwnKernel", "OwnMaker", "period", "talib_kernel"]
 
 _LONGEST = 100_000
+
+
+class OwnKernel:
+    """What our calculations have in common."""
+
+    __slots__ = ()
+
+    def skip(self) -> None:
+        """Leave no trace: windows, displacements and streaks run over defined bars only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value, replay
-from indicators.own.parts import OwnMaker, period, talib_kernel
+from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 
 __all__ = ["SMOOTH_STOCHRSI"]
 
@@ -19,7 +19,7 @@ _FLAT = 1e-9
 bits, and its place among them is noise."""
 
 
-class _SmoothStochRsi:
+class _SmoothStochRsi(OwnKernel):
     """r = RSI(price); raw = place of r in its range; k = SMA(raw); d = SMA(k)."""
 
     __slots__ = ("_d", "_k", "_range", "_rsi")
@@ -59,10 +59,6 @@ class _SmoothStochRsi:
             return _BLANK
         d = self._d.peek(k)
         return _BLANK if math.isnan(d) else (k, d)
-
-    def skip(self) -> None:
-        for part in (self._rsi, self._range, self._k, self._d):
-            part.skip()
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         return replay(self, arrays, 2)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value, replay
-from indicators.own.parts import OwnMaker
+from indicators.own.parts import OwnKernel, OwnMaker
 
 __all__ = ["STREAK"]
 
 
-class _Streak:
+class _Streak(OwnKernel):
     """+n after n rises in a row, -n after n falls, 0 after no change."""
 
     __slots__ = ("_count", "_last")
@@ -38,9 +38,6 @@ class _Streak:
         if x < last:
             return count - 1.0 if count < 0.0 else -1.0
         return 0.0 if x == last else NAN
-
-    def skip(self) -> None:
-        """Compare across an undefined bar as if it were not there."""
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         return replay(self, arrays, 1)

@@ -9,14 +9,14 @@ from collections.abc import Collection, Sequence
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value, replay
-from indicators.own.parts import OwnMaker, period
+from indicators.own.parts import OwnKernel, OwnMaker, period
 
 __all__ = ["ROLLING_VWAP", "SESSION_VWAP"]
 
 _DAY_MS = 86_400_000
 
 
-class _SessionVwap:
+class _SessionVwap(OwnKernel):
     """sum(price * volume) / sum(volume) since the UTC day of the candle began."""
 
     __slots__ = ("_day", "_traded", "_volume", "ready")
@@ -45,9 +45,6 @@ class _SessionVwap:
         volume = self._volume + volume if same else volume
         return traded / volume if volume > 0.0 else NAN
 
-    def skip(self) -> None:
-        """Leave the sums as they are."""
-
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         return replay(self, arrays, 1)
 
@@ -75,7 +72,7 @@ SESSION_VWAP = IndicatorInfo(
 )
 
 
-class _RollingVwap:
+class _RollingVwap(OwnKernel):
     """sum(price * volume) / sum(volume) over the last candles, summed anew for each.
 
     Running sums (TA-Lib's VWMA) keep a rounding residue of volumes that have left the window;
@@ -109,9 +106,6 @@ class _RollingVwap:
         # fsum is exact, so the value depends neither on the order nor on the version of Python.
         volume = math.fsum(volumes)
         return math.fsum(traded) / volume if volume > 0.0 else NAN
-
-    def skip(self) -> None:
-        """Leave the window as it is."""
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         return replay(self, arrays, 1)

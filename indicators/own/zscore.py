@@ -9,12 +9,12 @@ import numpy as np
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
 from indicators.kernels import NAN, Value
-from indicators.own.parts import OwnMaker, period, talib_kernel
+from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 
 __all__ = ["VOLUME_ZSCORE", "ZSCORE"]
 
 
-class _Zscore:
+class _Zscore(OwnKernel):
     """(x - mean) / deviation over a window that includes x; population deviation."""
 
     __slots__ = ("_deviation", "_mean")
@@ -36,10 +36,6 @@ class _Zscore:
         mean = self._mean.peek(x)
         deviation = self._deviation.peek(x)
         return (x - mean) / deviation if deviation > 0.0 else NAN
-
-    def skip(self) -> None:
-        self._mean.skip()
-        self._deviation.skip()
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
         (mean,) = self._mean.fill(arrays)
