@@ -79,7 +79,7 @@ def test_a_whole_set_is_bit_identical_to_its_batch_and_to_a_reopened_one(walk: W
         manager.update(bar)
         assert np.array_equal(peeked, manager.slots, equal_nan=True)
         assert np.array_equal(manager.slots, batch[:, i], equal_nan=True), i
-        if i in {0, 20, 60, 150}:
+        if i in {0, 10, 11, 20, 60, 150}:
             reopened.reopen(bars[: i + 1])
             assert repr(list(map(float, reopened.slots))) == repr(list(map(float, manager.slots)))
             assert (reopened.anchor, reopened.ready) == (manager.anchor, manager.ready)
