@@ -45,6 +45,9 @@ SpeedOption = Annotated[
 ]
 
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class StopRequest:
     """Turns Ctrl-C and SIGTERM into a wish the engine asks for between two candles.
 
@@ -57,7 +60,7 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -72,7 +75,10 @@ class StopRequest:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        """Return whether to stop; called by the engine between candles."""
+        """Return whether to stop; called by the engine between candles, in the main thread."""
+        # Starting Ray puts a handler of its own in place, below Python's, that ends the process.
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._receive)
         return bool(self.signal_name)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
