@@ -95,14 +95,18 @@ class Executions:
         order.position.wallet.committed += amount
         order.position.purse.committed += amount
 
-    def clip(self, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
+    def clip(
+        self, order: Order, quantity: Decimal, price: Decimal, taken: Decimal = ZERO
+    ) -> Decimal:
         """Return how much of a fill the position and the capital allow.
 
         What an order can never fill any more is taken off its leaves; an order left without
-        leaves is cancelled here.
+        leaves is cancelled here. `taken` of the position is closed by others already.
         """
         position = order.position
         room = position.closable(order.sign)
+        if taken and room:
+            room -= taken
         if order.reduces:
             return self._shrink(order, quantity, room)
         if order.flips:
@@ -124,22 +128,30 @@ class Executions:
                 self.cancel(order, "capital")
         return quantity
 
-    def secure(self, order: Order, price: Decimal) -> None:
+    def secure(self, order: Order, price: Decimal, taken: Decimal) -> Decimal:
         """Cut an order to what can fill at a price, and set the capital for that aside now.
 
         Netting fills several orders at once; each must see what the ones before it need.
+
+        Args:
+            order: One of them.
+            price: The worst it can fill at.
+            taken: What those before it close of its position.
+
+        Returns:
+            What it closes of its position.
         """
-        quantity = self.clip(order, order.leaves, price)
+        quantity = self.clip(order, order.leaves, price, taken)
         position = order.position
-        closing = min(quantity, position.closable(order.sign))
+        closing = min(quantity, max(ZERO, position.closable(order.sign) - taken))
         opening = quantity - closing
-        if opening <= ZERO or order.reduces:
-            return
-        need = self.need(position, opening, price, order.kind)
-        if closing:
-            need -= self.gain(position, closing, price, order.kind)
-        if need > order.reserved:
-            self.reserve(order, need - order.reserved)
+        if opening > ZERO and not order.reduces:
+            need = self.need(position, opening, price, order.kind)
+            if closing:
+                need -= self.gain(position, closing, price, order.kind)
+            if need > order.reserved:
+                self.reserve(order, need - order.reserved)
+        return closing
 
     def _shrink(self, order: Order, quantity: Decimal, most: Decimal) -> Decimal:
         if order.leaves > most:

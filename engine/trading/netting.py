@@ -22,6 +22,7 @@ from engine.money import UNIT, ZERO, money
 from engine.trading.executions import Executions
 from engine.trading.gateway import Moment
 from engine.trading.orders import MARKET, NetOrder, Order
+from engine.trading.positions import Position
 
 __all__ = ["NetMatcher", "Prices", "apportion"]
 
@@ -81,8 +82,13 @@ class NetMatcher:
             cap: Largest net quantity, None: no limit.
             moment: Time of the fill, and from when stops and targets may fill.
         """
+        closed: dict[Position, Decimal] = {}
         for child in tuple(net.children):
-            self._executions.secure(child, prices.up if child.sign > 0 else prices.down)
+            worst = prices.up if child.sign > 0 else prices.down
+            taken = closed.get(child.position, ZERO)
+            closing = self._executions.secure(child, worst, taken)
+            if closing:
+                closed[child.position] = taken + closing
         buys = [child for child in net.children if child.sign > 0]
         sells = [child for child in net.children if child.sign < 0]
         bought = sum((child.leaves for child in buys), ZERO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,12 +29,12 @@ steps = st.sampled_from([Decimal(step) for step in STEPS])
 floats = st.floats(0, 1e12, allow_nan=False)
 
 
-def instrument(tick="0.01", lot="0.001"):
+def instrument(tick: Any = "0.01", lot: Any = "0.001") -> Any:
     return Instrument("BTC/USDT", "BTC", "USDT", Decimal(tick), Decimal(lot))
 
 
 @given(floats, steps)
-def test_price_is_the_nearest_tick(value, tick):
+def test_price_is_the_nearest_tick(value: Any, tick: Any) -> None:
     price = instrument(tick).price(value)
     exact = Decimal(repr(value))
     assert price % tick == 0
@@ -42,14 +43,14 @@ def test_price_is_the_nearest_tick(value, tick):
 
 
 @given(floats, steps)
-def test_quantity_is_rounded_down_to_a_lot(value, lot):
+def test_quantity_is_rounded_down_to_a_lot(value: Any, lot: Any) -> None:
     quantity = instrument(lot=lot).quantity(value)
     assert quantity % lot == 0
     assert 0 <= Decimal(repr(value)) - quantity < lot
 
 
 @given(floats, steps)
-def test_price_up_and_down_enclose_the_value(value, tick):
+def test_price_up_and_down_enclose_the_value(value: Any, tick: Any) -> None:
     exact = Decimal(repr(value))
     some = instrument(tick)
     up, down = some.price_up(exact), some.price_down(exact)
@@ -62,28 +63,28 @@ def test_price_up_and_down_enclose_the_value(value, tick):
     "value", [math.nan, math.inf, -math.inf, 1e29, Decimal("NaN"), Decimal("1E+30")]
 )
 @pytest.mark.parametrize("step", ["0.01", "0.25"])
-def test_what_cannot_be_expressed_is_a_clear_error(value, step):
+def test_what_cannot_be_expressed_is_a_clear_error(value: Any, step: Any) -> None:
     some = instrument(step, step)
     for convert in (some.price, some.quantity):
-        with pytest.raises(MoneyError, match="'BTC/USDT'.*steps of"):
+        with pytest.raises(MoneyError, match=r"'BTC/USDT'.*steps of"):
             convert(value)
 
 
 @pytest.mark.parametrize("value", ["1e20", "-1e20", "Infinity"])
-def test_amount_of_money_too_large_to_count_is_a_clear_error(value):
+def test_amount_of_money_too_large_to_count_is_a_clear_error(value: Any) -> None:
     for convert in (money, money_up):
         with pytest.raises(MoneyError, match="below 1e20"):
             convert(Decimal(value))
 
 
 @given(st.decimals(-(10**15), 10**15, places=12))
-def test_money_is_rounded_to_units(amount):
+def test_money_is_rounded_to_units(amount: Any) -> None:
     assert abs(money(amount) - amount) <= UNIT / 2
     assert 0 <= money_up(amount) - amount < UNIT
 
 
 @given(st.decimals(-(10**15), 10**15), st.integers(0, 5))
-def test_equal_amounts_have_one_text(amount, zeros):
+def test_equal_amounts_have_one_text(amount: Any, zeros: Any) -> None:
     text = plain(amount)
     assert Decimal(text) == amount
     assert "E" not in text
@@ -103,7 +104,7 @@ def test_equal_amounts_have_one_text(amount, zeros):
         ("100", "100"),
     ],
 )
-def test_plain_text(amount, text):
+def test_plain_text(amount: Any, text: Any) -> None:
     assert plain(Decimal(amount)) == text
 
 
@@ -120,7 +121,7 @@ def test_plain_text(amount, text):
         ("GAPPY-BTC", ("GAPPY", "BTC"), "GAPPY/BTC"),
     ],
 )
-def test_symbol_spellings(symbol, parts, canonical):
+def test_symbol_spellings(symbol: Any, parts: Any, canonical: Any) -> None:
     assert parse_symbol(symbol) == parts
     assert canonical_symbol(symbol) == canonical
 
@@ -128,12 +129,12 @@ def test_symbol_spellings(symbol, parts, canonical):
 @pytest.mark.parametrize(
     "symbol", ["", "BTCUSDT", "BTC/", "/USDT", "BTC-PERP", "BTC USDT", "A/B/C"]
 )
-def test_what_is_no_symbol_is_a_clear_error(symbol):
+def test_what_is_no_symbol_is_a_clear_error(symbol: Any) -> None:
     with pytest.raises(ConfigError, match="BASE/QUOTE"):
         parse_symbol(symbol)
 
 
-def test_instrument_is_found_by_any_spelling_or_gets_fine_steps():
+def test_instrument_is_found_by_any_spelling_or_gets_fine_steps() -> None:
     configured = instruments_by_symbol(
         [InstrumentConfig(symbol="BTC-USDT", tick_size=Decimal("0.1"))]
     )
@@ -143,13 +144,13 @@ def test_instrument_is_found_by_any_spelling_or_gets_fine_steps():
     assert find_instrument("BTC/USDT-PERP", configured).tick_size == UNIT
 
 
-def test_instrument_configured_twice_is_an_error():
+def test_instrument_configured_twice_is_an_error() -> None:
     twice = [InstrumentConfig(symbol="BTC/USDT"), InstrumentConfig(symbol="BTC-USDT")]
     with pytest.raises(ConfigError, match="'BTC-USDT' is configured twice"):
         instruments_by_symbol(twice)
 
 
 @pytest.mark.parametrize("step", ["0", "-1", "NaN"])
-def test_step_must_be_above_zero(step):
+def test_step_must_be_above_zero(step: Any) -> None:
     with pytest.raises(ConfigError, match="tick_size must be above 0"):
         instrument(step)

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,10 +32,10 @@ POLICIES = ("independent", "net", "priority", "first")
 class Watch:
     """A sink that checks a condition at every record: that is, at every moment."""
 
-    def __init__(self, check):
+    def __init__(self, check: Any) -> None:
         self.check = check
 
-    def append(self, record):
+    def append(self, record: Any) -> None:
         self.check()
 
 
@@ -49,7 +50,7 @@ class Book:
     filled: dict = field(default_factory=lambda: defaultdict(Decimal))
     ended: dict = field(default_factory=dict)
 
-    def take(self, event):
+    def take(self, event: Any) -> None:
         if isinstance(event, OrderAccepted):
             assert event.order_id not in self.ended
             self.ordered[event.order_id] = event.quantity
@@ -73,7 +74,7 @@ class Book:
             self.ended[event.order_id] = "canceled"
 
 
-def candles(rng, prices):
+def candles(rng: Any, prices: Any) -> Any:
     found = {}
     for symbol in SYMBOLS:
         if rng.random() < 0.1:
@@ -88,7 +89,7 @@ def candles(rng, prices):
     return found
 
 
-def intent(rng, prices, orders, *, long_only):
+def intent(rng: Any, prices: Any, orders: Any, *, long_only: Any) -> Any:
     symbol = rng.choice(SYMBOLS)
     near = Decimal(str(round(prices[symbol] * rng.uniform(0.96, 1.04), 2)))
     quantity = rng.choice([None, Decimal("0.5"), Decimal("3.217"), Decimal(40)])
@@ -120,7 +121,9 @@ def intent(rng, prices, orders, *, long_only):
     return CancelRequest(rng.choice(list(orders)) if orders else "none")
 
 
-def build(scene, policy, seed, *, sink=None, leverages=(1, 1, 1)):
+def build(
+    scene: Any, policy: Any, seed: Any, *, sink: Any = None, leverages: Any = (1, 1, 1)
+) -> Any:
     rng = random.Random(seed)
     return scene(
         *(
@@ -148,7 +151,15 @@ def build(scene, policy, seed, *, sink=None, leverages=(1, 1, 1)):
     )
 
 
-def drive(stage, seed, *, long_only=False, after=lambda: None, shuffle=None, audited=True):
+def drive(
+    stage: Any,
+    seed: Any,
+    *,
+    long_only: Any = False,
+    after: Any = lambda: None,
+    shuffle: Any = None,
+    audited: Any = True,
+) -> Any:
     """Play a random market and random wishes; return the bookkeeper."""
     rng = random.Random(seed)
     prices = dict.fromkeys(SYMBOLS, 100.0)
@@ -179,7 +190,7 @@ def drive(stage, seed, *, long_only=False, after=lambda: None, shuffle=None, aud
     return book
 
 
-def working_of(stage):
+def working_of(stage: Any) -> Any:
     positions = [
         position
         for participant in stage.manager._participants.values()
@@ -195,10 +206,12 @@ few = settings(max_examples=40, deadline=None)
 
 @few
 @runs
-def test_positions_money_and_capital_reconcile_with_the_fills(scene, policy, seed):
+def test_positions_money_and_capital_reconcile_with_the_fills(
+    scene: Any, policy: Any, seed: Any
+) -> None:
     stage = build(scene, policy, seed, leverages=(1, 3, 1))
 
-    def check():
+    def check() -> None:
         positions, orders = working_of(stage)
         wallet = stage.manager._accounts["paper"].wallets["USDT"]
         assert wallet.committed == sum(p.margin for p in positions) + sum(
@@ -257,10 +270,10 @@ def test_positions_money_and_capital_reconcile_with_the_fills(scene, policy, see
 
 @few
 @runs
-def test_shared_capital_is_never_over_committed(scene, policy, seed):
+def test_shared_capital_is_never_over_committed(scene: Any, policy: Any, seed: Any) -> None:
     """Long only, no leverage: committed <= balance at every single record."""
 
-    def check():
+    def check() -> None:
         wallet = stage.manager._accounts["paper"].wallets["USDT"]
         assert wallet.committed <= wallet.balance
 
@@ -270,7 +283,9 @@ def test_shared_capital_is_never_over_committed(scene, policy, seed):
 
 @few
 @given(st.sampled_from(POLICIES), st.integers(0, 10**6), st.randoms(use_true_random=False))
-def test_ledger_does_not_depend_on_the_order_decisions_arrive_in(scene, policy, seed, shuffle):
+def test_ledger_does_not_depend_on_the_order_decisions_arrive_in(
+    scene: Any, policy: Any, seed: Any, shuffle: Any
+) -> None:
     hashes = []
     for shuffled in (None, shuffle):
         stage = build(scene, policy, seed)
@@ -282,7 +297,7 @@ def test_ledger_does_not_depend_on_the_order_decisions_arrive_in(scene, policy, 
 
 @few
 @runs
-def test_repeating_every_decision_changes_nothing(scene, policy, seed):
+def test_repeating_every_decision_changes_nothing(scene: Any, policy: Any, seed: Any) -> None:
     plain, doubled = build(scene, policy, seed), build(scene, policy, seed)
     drive(plain, seed)
     once = doubled.decisions
@@ -294,7 +309,7 @@ def test_repeating_every_decision_changes_nothing(scene, policy, seed):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
-def test_profit_equals_that_of_a_plain_loop_filling_at_the_next_open(scene, seed):
+def test_profit_equals_that_of_a_plain_loop_filling_at_the_next_open(scene: Any, seed: Any) -> None:
     rng = random.Random(seed)
     stage = scene()
     price, wanted, held, entry, profit = 100.0, 0, 0, Decimal(0), Decimal(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,15 @@ CLOSE = Signal(Action.CLOSE, SYMBOL)
 FLAT = (100, 100, 100, 100)
 
 
-def quantities(stage, names="abc"):
+def quantities(stage: Any, names: Any = "abc") -> Any:
     return tuple(int(stage.position(name).quantity) for name in names)
 
 
-def test_decisions_are_ranked_by_time_stream_priority_confidence_and_id(scene):
+def test_decisions_are_ranked_by_time_stream_priority_confidence_and_id(scene: Any) -> Any:
     stage = scene({"id": "a"}, {"id": "b"}, {"id": "c", "priority": 1})
     sure, unsure = (Signal(Action.BUY, SYMBOL, confidence=c) for c in (0.9, 0.1))
 
-    def say(instance, stream, seq, time, *intents):
+    def say(instance: Any, stream: Any, seq: Any, time: Any, *intents: Any) -> Any:
         return Decision(instance, stream, seq, time, intents)
 
     expected = [
@@ -47,15 +48,20 @@ SCENARIOS = [
     # policy, strategies' priorities, wishes, quantities afterwards, rejections
     ("independent", (0, 0, 0), {"a": BUY, "b": SELL, "c": BUY}, (1, -1, 1), {}),
     ("priority", (0, 5, 0), {"a": BUY, "b": SELL, "c": SELL}, (0, -1, -1), {"a": "outranked"}),
-    ("priority", (9, 5, 0), {"a": BUY, "b": SELL, "c": SELL}, (1, 0, 0), {"b": "outranked", "c": "outranked"}),
+    ("priority", (9, 5, 0), {"a": BUY, "b": SELL, "c": SELL}, (1, 0, 0),
+     {"b": "outranked", "c": "outranked"}),
     ("priority", (0, 0, 0), {"b": SELL, "c": BUY}, (0, -1, 0), {"c": "outranked"}),
     ("first", (0, 0, 0), {"b": BUY, "c": BUY}, (0, 1, 0), {"c": "symbol_taken"}),
     ("first", (0, 0, 3), {"b": BUY, "c": SELL}, (0, 0, -1), {"b": "symbol_taken"}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("policy", "priorities", "wishes", "after", "refused"), SCENARIOS)
-def test_policy(scene, policy, priorities, wishes, after, refused):
+@pytest.mark.parametrize(
+    ("policy", "priorities", "wishes", "expected"),
+    [(*row[:3], row[3:]) for row in SCENARIOS],
+)
+def test_policy(scene: Any, policy: str, priorities: Any, wishes: Any, expected: Any) -> None:
+    after, refused = expected
     strategies = [{"id": n, "priority": p} for n, p in zip("abc", priorities, strict=True)]
     stage = scene(*strategies, policy=policy)
     stage.step(FLAT, wishes)
@@ -64,7 +70,7 @@ def test_policy(scene, policy, priorities, wishes, after, refused):
     assert {name: stage.rejections(name)[0] for name in "abc" if stage.rejections(name)} == refused
 
 
-def test_confidence_decides_among_equal_priorities(scene):
+def test_confidence_decides_among_equal_priorities(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="priority")
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, confidence=0.4),
                       "b": Signal(Action.SELL, SYMBOL, confidence=0.6)})  # fmt: skip
@@ -74,7 +80,7 @@ def test_confidence_decides_among_equal_priorities(scene):
     assert "short" in detail
 
 
-def test_lower_priority_may_not_enter_against_an_open_position(scene):
+def test_lower_priority_may_not_enter_against_an_open_position(scene: Any) -> None:
     stage = scene({"id": "a", "priority": 1}, {"id": "b"}, {"id": "c"}, policy="priority")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"b": SELL, "c": BUY})
@@ -85,14 +91,14 @@ def test_lower_priority_may_not_enter_against_an_open_position(scene):
     assert quantities(stage) == (0, -1, 1)
 
 
-def test_lower_priority_may_not_enter_against_a_working_entry(scene):
+def test_lower_priority_may_not_enter_against_a_working_entry(scene: Any) -> None:
     stage = scene({"id": "a", "priority": 1}, {"id": "b"}, policy="priority")
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, limit_price=Decimal(50))})
     stage.step(FLAT, {"b": SELL})
     assert stage.rejections("b") == ["outranked"]
 
 
-def test_higher_priority_may_enter_against_a_lower_one(scene):
+def test_higher_priority_may_enter_against_a_lower_one(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b", "priority": 1}, policy="priority")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"b": SELL})
@@ -100,7 +106,7 @@ def test_higher_priority_may_enter_against_a_lower_one(scene):
     assert quantities(stage, "ab") == (1, -1)
 
 
-def test_what_is_no_entry_claims_nothing(scene):
+def test_what_is_no_entry_claims_nothing(scene: Any) -> None:
     stage = scene({"id": "a", "priority": 1}, {"id": "b"}, policy="priority")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -111,7 +117,7 @@ def test_what_is_no_entry_claims_nothing(scene):
     assert quantities(stage, "ab") == (0, -1)
 
 
-def test_symbol_is_free_again_once_its_owner_is_flat(scene):
+def test_symbol_is_free_again_once_its_owner_is_flat(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="first")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": CLOSE, "b": BUY})
@@ -121,7 +127,7 @@ def test_symbol_is_free_again_once_its_owner_is_flat(scene):
     assert quantities(stage, "ab") == (0, 1)
 
 
-def test_policies_do_not_reach_across_accounts(scene):
+def test_policies_do_not_reach_across_accounts(scene: Any) -> None:
     for policy in ("first", "priority"):
         stage = scene({"id": "a"}, {"id": "b"}, policy=policy)
         config = stage.run.model_copy(
@@ -148,7 +154,7 @@ def test_policies_do_not_reach_across_accounts(scene):
         assert stage.rejections("a") == stage.rejections("b") == []
 
 
-def test_refused_reversal_still_closes(scene):
+def test_refused_reversal_still_closes(scene: Any) -> None:
     stage = scene({"id": "a", "priority": 1}, {"id": "b"}, policy="priority")
     stage.step(FLAT, {"b": SELL})
     stage.step(FLAT, {"a": SELL, "b": BUY})
@@ -161,7 +167,7 @@ def test_refused_reversal_still_closes(scene):
 
 
 @pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
-def test_outcome_does_not_depend_on_who_was_faster(scene, policy):
+def test_outcome_does_not_depend_on_who_was_faster(scene: Any, policy: Any) -> None:
     hashes = set()
     for order in permutations("abc"):
         stage = scene(
@@ -169,7 +175,7 @@ def test_outcome_does_not_depend_on_who_was_faster(scene, policy):
         )
         wishes = {"a": BUY, "b": Signal(Action.SELL, SYMBOL, confidence=0.3), "c": BUY}
         stage.step(FLAT, {name: wishes[name] for name in order})
-        stage.step((101, 102, 100, 101), {name: CLOSE for name in order})
+        stage.step((101, 102, 100, 101), dict.fromkeys(order, CLOSE))
         stage.step(FLAT)
         hashes.add(stage.manager.ledger.sha256())
     assert len(hashes) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ FLAT = (100, 100, 100, 100)
 RISK = {"stop_loss": "0.1", "take_profit": "0.2"}
 
 
-def terms(events):
+def terms(events: Any) -> Any:
     return [
         (e.order_id.rpartition("|")[2], str(e.price.normalize()), str(e.quantity.normalize()))
         for e in events
@@ -23,13 +24,13 @@ def terms(events):
     ]
 
 
-def test_signal_overrides_the_strategys_risk(scene):
+def test_signal_overrides_the_strategys_risk(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, stop_loss=Decimal("0.05"))})
     assert terms(stage.step(FLAT)) == [("0:sl", "95", "1"), ("0:tp", "1.2E+2", "1")]
 
 
-def test_protective_orders_carry_the_intent_and_type(scene):
+def test_protective_orders_carry_the_intent_and_type(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {**RISK, "trailing_stop": "0.05"}})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -44,7 +45,7 @@ def test_protective_orders_carry_the_intent_and_type(scene):
     assert [o.price for o in protective] == [90, 95, 120]
 
 
-def test_further_entry_moves_the_bracket_to_the_average_price(scene):
+def test_further_entry_moves_the_bracket_to_the_average_price(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(3))})
@@ -54,7 +55,7 @@ def test_further_entry_moves_the_bracket_to_the_average_price(scene):
     assert stage.short_fills()[2:] == [("stop_loss", "sell", "4", "92.7")]
 
 
-def test_partial_entry_fills_move_the_bracket_with_every_fill(scene):
+def test_partial_entry_fills_move_the_bracket_with_every_fill(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK}, execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(2))})
     assert terms(stage.step((100, 100, 100, 100, 10))) == [
@@ -67,14 +68,14 @@ def test_partial_entry_fills_move_the_bracket_with_every_fill(scene):
     ]
 
 
-def test_partial_exit_resizes_the_bracket(scene):
+def test_partial_exit_resizes_the_bracket(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(3))})
     stage.step(FLAT, {"a": Signal(Action.CLOSE, SYMBOL, quantity=Decimal(1))})
     assert terms(stage.step(FLAT)) == [("0:sl", "9E+1", "2"), ("0:tp", "1.2E+2", "2")]
 
 
-def test_partly_filled_target_resizes_the_stop(scene):
+def test_partly_filled_target_resizes_the_stop(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK}, execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(3))})
     stage.step((100, 100, 100, 100, 100))
@@ -84,7 +85,7 @@ def test_partly_filled_target_resizes_the_stop(scene):
     assert stage.position().quantity == 0
 
 
-def test_close_cancels_the_bracket(scene):
+def test_close_cancels_the_bracket(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": Signal(Action.CLOSE, SYMBOL)})
@@ -93,7 +94,7 @@ def test_close_cancels_the_bracket(scene):
     assert stage.step((90, 130, 80, 100)) == []
 
 
-def test_reversal_replaces_the_bracket(scene):
+def test_reversal_replaces_the_bracket(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": SELL})
@@ -106,7 +107,7 @@ def test_reversal_replaces_the_bracket(scene):
     assert stage.short_fills()[2:] == [("stop_loss", "buy", "1", "110")]
 
 
-def test_stop_cancels_a_working_exit_with_it(scene):
+def test_stop_cancels_a_working_exit_with_it(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": Signal(Action.CLOSE, SYMBOL, limit_price=Decimal(150))})
@@ -114,7 +115,7 @@ def test_stop_cancels_a_working_exit_with_it(scene):
     assert stage.cancels() == [("0:tp", "flat"), ("0", "flat")]
 
 
-def test_stop_ends_the_entry_that_was_still_filling(scene):
+def test_stop_ends_the_entry_that_was_still_filling(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK}, execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(9))})
     stage.step((100, 100, 90, 95, 10))
@@ -126,7 +127,7 @@ def test_stop_ends_the_entry_that_was_still_filling(scene):
     assert stage.step((100, 100, 100, 100, 10)) == []
 
 
-def test_second_bracket_of_an_entry_gets_new_ids(scene):
+def test_second_bracket_of_an_entry_gets_new_ids(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK}, execution={"volume_share": "0.1"})
     buy = OrderRequest(SYMBOL, Side.BUY, OrderType.LIMIT, Decimal(2), Decimal(99))
     sell = OrderRequest(SYMBOL, Side.SELL, OrderType.MARKET, Decimal(1))
@@ -138,20 +139,20 @@ def test_second_bracket_of_an_entry_gets_new_ids(scene):
     assert [order_id for order_id, _, _ in terms(again)] == ["0:sl2", "0:tp2"]
 
 
-def test_levels_at_or_below_zero_make_no_order(scene):
+def test_levels_at_or_below_zero_make_no_order(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "1", "take_profit": "1.5"}})
     stage.step(FLAT, {"a": SELL})
     assert terms(stage.step(FLAT)) == [("0:sl", "2E+2", "1")]
 
 
 @pytest.mark.parametrize(("side", "level"), [("long", "99.99"), ("short", "100.01")])
-def test_levels_are_rounded_to_the_nearest_tick(scene, side, level):
+def test_levels_are_rounded_to_the_nearest_tick(scene: Any, side: Any, level: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.000149"}})
     stage.step(FLAT, {"a": BUY if side == "long" else SELL})
     assert terms(stage.step((100, 100, 100, 100))) == [("0:sl", level, "1")]
 
 
-def test_plain_entries_get_the_strategys_bracket(scene):
+def test_plain_entries_get_the_strategys_bracket(scene: Any) -> None:
     stage = scene({"id": "a", "risk": RISK})
     stage.step(
         FLAT, {"a": OrderRequest(SYMBOL, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(99))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ HOLD = Signal(Action.HOLD, SYMBOL)
 FLAT = (100, 100, 100, 100)
 
 
-def adding(action, quantity):
+def adding(action: Any, quantity: Any) -> Any:
     return Signal(action, SYMBOL, quantity=Decimal(str(quantity)))
 
 
-def limit(action, price):
+def limit(action: Any, price: Any) -> Any:
     return Signal(action, SYMBOL, limit_price=Decimal(price))
 
 
@@ -35,7 +36,8 @@ SIGNAL_ROWS = [
     ([SELL, adding(Action.BUY, 3)], [("entry", "sell", "1"), ("entry", "buy", "4")], [], 3),
     ([BUY, CLOSE], [("entry", "buy", "1"), ("exit", "sell", "1")], [], 0),
     ([SELL, CLOSE], [("entry", "sell", "1"), ("exit", "buy", "1")], [], 0),
-    ([adding(Action.BUY, 3), adding(Action.CLOSE, 1)], [("entry", "buy", "3"), ("exit", "sell", "1")], [], 2),
+    ([adding(Action.BUY, 3), adding(Action.CLOSE, 1)],
+     [("entry", "buy", "3"), ("exit", "sell", "1")], [], 2),
     ([BUY, adding(Action.CLOSE, 9)], [("entry", "buy", "1"), ("exit", "sell", "1")], [], 0),
     ([CLOSE], [], ["flat"], 0),
     ([HOLD, HOLD], [], [], 0),
@@ -47,7 +49,7 @@ SIGNAL_ROWS = [
 
 
 @pytest.mark.parametrize(("signals", "fills", "codes", "quantity"), SIGNAL_ROWS)
-def test_signal(scene, signals, fills, codes, quantity):
+def test_signal(scene: Any, signals: Any, fills: Any, codes: Any, quantity: Any) -> None:
     stage = scene()
     for signal in [*signals, None]:
         stage.step(FLAT, {} if signal is None else {"a": signal})
@@ -56,7 +58,7 @@ def test_signal(scene, signals, fills, codes, quantity):
     assert stage.position().quantity == quantity
 
 
-def test_close_while_an_entry_works_cancels_it_and_exits_what_is_held(scene):
+def test_close_while_an_entry_works_cancels_it_and_exits_what_is_held(scene: Any) -> None:
     stage = scene(execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": adding(Action.BUY, 3)})
     stage.step((100, 100, 100, 100, 10), {"a": CLOSE})
@@ -68,7 +70,7 @@ def test_close_while_an_entry_works_cancels_it_and_exits_what_is_held(scene):
     ]
 
 
-def test_buy_takes_back_a_reversal_that_has_not_filled(scene):
+def test_buy_takes_back_a_reversal_that_has_not_filled(scene: Any) -> None:
     stage = scene(execution={"latency_ms": 90_000})
     stage.step(FLAT, {"a": BUY})
     for signal in (None, None, SELL, BUY, None, None, None):
@@ -78,7 +80,7 @@ def test_buy_takes_back_a_reversal_that_has_not_filled(scene):
     assert stage.position().quantity == 1
 
 
-def test_second_close_is_answered_while_the_first_exit_works(scene):
+def test_second_close_is_answered_while_the_first_exit_works(scene: Any) -> None:
     stage = scene(execution={"latency_ms": 90_000})
     for signal in (BUY, None, None, CLOSE, CLOSE, None, None):
         stage.step(FLAT, {} if signal is None else {"a": signal})
@@ -86,7 +88,7 @@ def test_second_close_is_answered_while_the_first_exit_works(scene):
     assert stage.position().quantity == 0
 
 
-def test_entry_after_a_working_exit_opens_anew(scene):
+def test_entry_after_a_working_exit_opens_anew(scene: Any) -> None:
     stage = scene(execution={"latency_ms": 90_000})
     for signal in (BUY, None, None, CLOSE, BUY, None, None, None):
         stage.step(FLAT, {} if signal is None else {"a": signal})
@@ -97,7 +99,7 @@ def test_entry_after_a_working_exit_opens_anew(scene):
     ]
 
 
-def test_reversal_whose_close_was_done_by_the_stop_opens_the_new_part_only(scene):
+def test_reversal_whose_close_was_done_by_the_stop_opens_the_new_part_only(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.02"}}, execution={"latency_ms": 1})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -111,7 +113,7 @@ def test_reversal_whose_close_was_done_by_the_stop_opens_the_new_part_only(scene
     assert stage.position().quantity == -1
 
 
-def test_every_intent_gets_an_answer_that_names_it(scene):
+def test_every_intent_gets_an_answer_that_names_it(scene: Any) -> None:
     stage = scene()
     intents = [BUY, BUY, CLOSE, Signal(Action.BUY, "ETH/USDT"), CancelRequest("nothing")]
     events = stage.step(FLAT, {"a": intents})
@@ -126,7 +128,9 @@ def test_every_intent_gets_an_answer_that_names_it(scene):
     ]
 
 
-def plain_order(side, kind, quantity, price=None, *, reduce_only=False):
+def plain_order(
+    side: Any, kind: Any, quantity: Any, price: Any = None, *, reduce_only: Any = False
+) -> Any:
     return OrderRequest(
         SYMBOL,
         side,
@@ -150,13 +154,13 @@ REFUSED_REQUESTS = [
 
 
 @pytest.mark.parametrize(("request_", "code"), REFUSED_REQUESTS)
-def test_unusable_request_is_refused(scene, request_, code):
+def test_unusable_request_is_refused(scene: Any, request_: Any, code: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": request_})
     assert stage.rejections() == [code]
 
 
-def test_reduce_only_orders_never_turn_the_position(scene):
+def test_reduce_only_orders_never_turn_the_position(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": adding(Action.BUY, 2)})
     exits = [
@@ -171,7 +175,7 @@ def test_reduce_only_orders_never_turn_the_position(scene):
     assert stage.position().quantity == 0
 
 
-def test_plain_orders_are_entries_and_may_pass_through_flat(scene):
+def test_plain_orders_are_entries_and_may_pass_through_flat(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": plain_order(Side.BUY, OrderType.MARKET, 1)})
     stage.step(FLAT, {"a": plain_order(Side.SELL, OrderType.MARKET, 3)})
@@ -180,7 +184,7 @@ def test_plain_orders_are_entries_and_may_pass_through_flat(scene):
     assert {order.role for order in stage.accepted()} == {OrderRole.ENTRY}
 
 
-def test_cancel_request_ends_own_working_orders_only(scene):
+def test_cancel_request_ends_own_working_orders_only(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"})
     stage.step(FLAT, {"a": limit(Action.BUY, 50), "b": limit(Action.BUY, 50)})
     theirs, mine = (f"{who}|paper:BTC/USDT:1m|0|0" for who in "ba")
@@ -192,7 +196,7 @@ def test_cancel_request_ends_own_working_orders_only(scene):
     assert stage.rejections("a") == ["unknown_order", "unknown_order"]
 
 
-def test_signal_before_any_candle_of_its_symbol_is_refused(scene):
+def test_signal_before_any_candle_of_its_symbol_is_refused(scene: Any) -> None:
     stage = scene(
         {"id": "a", "symbols": ["BTC/USDT", "ETH/USDT"]}, symbols=("BTC/USDT", "ETH/USDT")
     )

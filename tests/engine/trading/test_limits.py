@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ FLAT = (100, 100, 100, 100)
 DAY = 1440
 
 
-def qty(action, quantity):
+def qty(action: Any, quantity: Any) -> Any:
     return Signal(action, SYMBOL, quantity=Decimal(str(quantity)))
 
 
@@ -29,7 +30,8 @@ SIZES = [
     ({"sizing": {}}, {}, "100"),
     ({"sizing": {}, "capital": "500"}, {}, "5"),
     ({"sizing": {}, "capital": "500", "leverage": 4}, {}, "20"),
-    ({"sizing": {"mode": "fixed_quantity", "value": 50}, "risk": {"max_position_size": "0.1"}}, {}, "10"),
+    ({"sizing": {"mode": "fixed_quantity", "value": 50}, "risk": {"max_position_size": "0.1"}},
+     {}, "10"),
     ({"sizing": {"mode": "fixed_notional", "value": "0.09"}}, {}, "min_quantity"),
     ({"sizing": {"mode": "fixed_notional", "value": "9"}}, {"min_notional": 10}, "min_notional"),
     ({"sizing": {"mode": "fixed_notional", "value": "10"}}, {"min_notional": 10}, "0.1"),
@@ -40,7 +42,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("strategy", "instrument", "expected"), SIZES)
-def test_size_of_an_entry(scene, strategy, instrument, expected):
+def test_size_of_an_entry(scene: Any, strategy: Any, instrument: Any, expected: Any) -> None:
     stage = scene({"id": "a", **strategy}, instrument=instrument, balance="10000")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -51,7 +53,7 @@ def test_size_of_an_entry(scene, strategy, instrument, expected):
         assert stage.fills() == []
 
 
-def test_equity_of_the_strategy_follows_what_it_has_realised(scene):
+def test_equity_of_the_strategy_follows_what_it_has_realised(scene: Any) -> None:
     stage = scene({"id": "a", "sizing": {}, "capital": 1000}, balance="10000")
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -61,7 +63,7 @@ def test_equity_of_the_strategy_follows_what_it_has_realised(scene):
     assert stage.position().quantity == 10  # 1000 + 10 x 50 = 1500
 
 
-def test_position_limit_counts_what_is_held_and_working(scene):
+def test_position_limit_counts_what_is_held_and_working(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"max_position_size": "0.1"}}, balance="10000")
     stage.step(FLAT, {"a": [qty(Action.BUY, 6), qty(Action.BUY, 3), qty(Action.BUY, 3)]})
     stage.step(FLAT, {"a": qty(Action.BUY, 1)})
@@ -69,7 +71,7 @@ def test_position_limit_counts_what_is_held_and_working(scene):
     assert stage.rejections() == ["max_position_size"]
 
 
-def test_entry_is_cut_to_the_free_capital_fees_included(scene):
+def test_entry_is_cut_to_the_free_capital_fees_included(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, balance="1000", execution={"taker_fee_bps": 100})
     stage.step(FLAT, {"a": qty(Action.BUY, 6), "b": qty(Action.BUY, 6)})
     stage.step(FLAT)
@@ -81,14 +83,14 @@ def test_entry_is_cut_to_the_free_capital_fees_included(scene):
 
 
 @pytest.mark.parametrize(("instrument", "left"), [({}, "0.05"), ({"min_notional": 20}, "15")])
-def test_entry_without_capital_is_refused(scene, instrument, left):
+def test_entry_without_capital_is_refused(scene: Any, instrument: Any, left: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, balance=str(500 + Decimal(left)), instrument=instrument)
     stage.step(FLAT, {"a": qty(Action.BUY, 5)})
     stage.step(FLAT, {"b": BUY})
     assert stage.rejections("b") == ["capital"]
 
 
-def test_fill_is_cut_when_the_price_ran_away(scene):
+def test_fill_is_cut_when_the_price_ran_away(scene: Any) -> None:
     stage = scene({"id": "a", "sizing": {}}, balance="1000")
     stage.step(FLAT, {"a": BUY})
     stage.step((125, 125, 125, 125))
@@ -98,7 +100,7 @@ def test_fill_is_cut_when_the_price_ran_away(scene):
     assert stage.wallet().committed == 1000
 
 
-def test_fill_that_nothing_is_left_for_is_cancelled(scene):
+def test_fill_that_nothing_is_left_for_is_cancelled(scene: Any) -> None:
     stage = scene({"id": "a", "sizing": {}}, balance="1", instrument={"lot_size": "0.01"})
     stage.step(FLAT, {"a": BUY})
     stage.step((101, 101, 101, 101))
@@ -107,7 +109,7 @@ def test_fill_that_nothing_is_left_for_is_cancelled(scene):
     assert stage.wallet().committed == 0
 
 
-def test_reserved_capital_is_not_given_twice_and_comes_back(scene):
+def test_reserved_capital_is_not_given_twice_and_comes_back(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, balance="100")
     resting = Signal(Action.BUY, SYMBOL, limit_price=Decimal(90))
     stage.step(FLAT, {"a": resting})
@@ -119,7 +121,7 @@ def test_reserved_capital_is_not_given_twice_and_comes_back(scene):
     assert stage.accepted("b")[-1].quantity == 1
 
 
-def test_unrealised_loss_reduces_what_is_free_and_profit_does_not_add(scene):
+def test_unrealised_loss_reduces_what_is_free_and_profit_does_not_add(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, {"id": "c"}, balance="1000")
     stage.step(FLAT, {"a": qty(Action.BUY, 5)})
     stage.step((100, 100, 60, 60), {"b": Signal(Action.BUY, SYMBOL, quantity=Decimal(9))})
@@ -128,7 +130,7 @@ def test_unrealised_loss_reduces_what_is_free_and_profit_does_not_add(scene):
     assert stage.accepted("c")[0].quantity == 1  # (1000 - 500 - 300) / 200
 
 
-def test_strategy_keeps_to_its_own_share(scene):
+def test_strategy_keeps_to_its_own_share(scene: Any) -> None:
     stage = scene({"id": "a", "symbols": ["BTC/USDT", "ETH/USDT"], "capital": 150}, balance="1000",
                   symbols=("BTC/USDT", "ETH/USDT"))  # fmt: skip
     both = {"BTC/USDT": FLAT, "ETH/USDT": FLAT}
@@ -138,7 +140,7 @@ def test_strategy_keeps_to_its_own_share(scene):
     assert stage.position("a", "ETH/USDT").quantity == Decimal("0.5")
 
 
-def test_reversal_may_use_what_the_close_sets_free(scene):
+def test_reversal_may_use_what_the_close_sets_free(scene: Any) -> None:
     stage = scene({"id": "a", "sizing": {}}, balance="1000", execution={"taker_fee_bps": 10})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": SELL})
@@ -148,7 +150,7 @@ def test_reversal_may_use_what_the_close_sets_free(scene):
     assert wallet.committed <= wallet.balance
 
 
-def test_leverage_binds_a_fraction_and_losses_beyond_margin_stop_entries(scene):
+def test_leverage_binds_a_fraction_and_losses_beyond_margin_stop_entries(scene: Any) -> None:
     stage = scene({"id": "a", "leverage": 10, "sizing": {}}, {"id": "b"}, balance="1000")
     stage.step(FLAT, {"a": BUY})
     stage.step((100, 100, 85, 85), {"b": BUY})
@@ -161,7 +163,7 @@ def test_leverage_binds_a_fraction_and_losses_beyond_margin_stop_entries(scene):
     assert stage.rejections("b") == ["capital", "capital"]
 
 
-def test_trades_per_day(scene):
+def test_trades_per_day(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"max_trades_per_day": 2}})
     for signal in (BUY, CLOSE, BUY, CLOSE, BUY, CLOSE):
         stage.step(FLAT, {"a": signal})
@@ -172,11 +174,11 @@ def test_trades_per_day(scene):
     assert len(stage.rejections()) == 2
 
 
-def skip_to(stage, minute):
+def skip_to(stage: Any, minute: Any) -> None:
     stage.number = stage.manager._next_match = stage.manager._next_decide = minute
 
 
-def test_daily_loss_of_a_strategy_holds_until_the_next_day(scene):
+def test_daily_loss_of_a_strategy_holds_until_the_next_day(scene: Any) -> None:
     stage = scene({"id": "a", "capital": 1000, "risk": {"max_daily_loss": "0.05"}})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": CLOSE})
@@ -191,10 +193,10 @@ def test_daily_loss_of_a_strategy_holds_until_the_next_day(scene):
     assert len(stage.rejections()) == 2
 
 
-def test_daily_loss_counts_open_losses(scene):
+def test_daily_loss_counts_open_losses(scene: Any) -> None:
     symbols = ("BTC/USDT", "ETH/USDT")
-    stage = scene({"id": "a", "symbols": symbols, "capital": 1000, "risk": {"max_daily_loss": "0.05"}},
-                  symbols=symbols)  # fmt: skip
+    limited = {"id": "a", "capital": 1000, "risk": {"max_daily_loss": "0.05"}}
+    stage = scene({**limited, "symbols": symbols}, symbols=symbols)
     stage.step({"BTC/USDT": FLAT, "ETH/USDT": FLAT}, {"a": BUY})
     fallen = (100, 100, 50, 50)
     stage.step({"BTC/USDT": fallen, "ETH/USDT": FLAT}, {"a": Signal(Action.BUY, "ETH/USDT")})
@@ -210,7 +212,7 @@ ACCOUNT_LIMITS = [
 
 
 @pytest.mark.parametrize(("limits", "code"), ACCOUNT_LIMITS)
-def test_account_limits_stop_entries_and_let_exits_pass(scene, limits, code):
+def test_account_limits_stop_entries_and_let_exits_pass(scene: Any, limits: Any, code: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, account=limits, balance="1000")
     stage.step(FLAT, {"a": BUY})
     stage.step((100, 100, 80, 80), {"b": qty(Action.BUY, 1), "a": CLOSE})
@@ -220,14 +222,14 @@ def test_account_limits_stop_entries_and_let_exits_pass(scene, limits, code):
 
 
 @pytest.mark.parametrize("limits", [limits for limits, _ in ACCOUNT_LIMITS])
-def test_account_limits_let_entries_within_them_pass(scene, limits):
+def test_account_limits_let_entries_within_them_pass(scene: Any, limits: Any) -> None:
     roomy = {name: value if isinstance(value, int) else "0.9" for name, value in limits.items()}
     stage = scene({"id": "a"}, account=roomy, balance="1000")
     stage.step(FLAT, {"a": BUY})
     assert stage.rejections() == []
 
 
-def test_drawdown_counts_from_the_highest_balance(scene):
+def test_drawdown_counts_from_the_highest_balance(scene: Any) -> None:
     stage = scene({"id": "a"}, account={"max_drawdown": "0.1"}, balance="1000")
     stage.step(FLAT, {"a": qty(Action.BUY, 5)})
     stage.step(FLAT, {"a": CLOSE})
@@ -238,7 +240,7 @@ def test_drawdown_counts_from_the_highest_balance(scene):
     assert stage.rejections() == ["account_max_drawdown"]
 
 
-def test_resting_entries_count_as_open_positions_and_exposure(scene):
+def test_resting_entries_count_as_open_positions_and_exposure(scene: Any) -> None:
     for limits, code in ACCOUNT_LIMITS[:2]:
         stage = scene({"id": "a"}, {"id": "b"}, account=limits, balance="1000")
         bid = OrderRequest(SYMBOL, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(95))
@@ -247,7 +249,7 @@ def test_resting_entries_count_as_open_positions_and_exposure(scene):
         assert stage.rejections("b") == [code]
 
 
-def test_reversal_refused_for_a_limit_still_closes(scene):
+def test_reversal_refused_for_a_limit_still_closes(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"max_trades_per_day": 1}})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": SELL})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -23,20 +24,20 @@ FLAT = (100, 100, 100, 100)
 class Lines:
     """A sink that keeps the lines."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lines = []
 
-    def append(self, record):
+    def append(self, record: Any) -> None:
         self.lines.append(record)
 
 
-def strategy(**fields):
+def strategy(**fields: Any) -> Any:
     return StrategyConfig.model_validate(
         {"id": "x", "type": "SCRIPTED", "symbol": SYMBOL, "timeframe": "1m", **fields}
     )
 
 
-def test_slices_must_come_in_order_and_be_decided_once(scene):
+def test_slices_must_come_in_order_and_be_decided_once(scene: Any) -> None:
     stage = scene()
     first = stage.slice_of({SYMBOL: FLAT})
     with pytest.raises(TradingError, match=r"decide\(0\).*must be match\(0\)"):
@@ -52,7 +53,7 @@ def test_slices_must_come_in_order_and_be_decided_once(scene):
         stage.manager.match(stage.slice_of({SYMBOL: FLAT}))
 
 
-def test_repeated_decision_gets_the_recorded_answer_and_changes_nothing(scene):
+def test_repeated_decision_gets_the_recorded_answer_and_changes_nothing(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT)
     answer = stage.step(FLAT, {"a": [BUY, BUY]})
@@ -67,7 +68,7 @@ def test_repeated_decision_gets_the_recorded_answer_and_changes_nothing(scene):
     assert stage.position().quantity == 1
 
 
-def test_decision_repeated_inside_one_slice_counts_once(scene):
+def test_decision_repeated_inside_one_slice_counts_once(scene: Any) -> None:
     stage = scene()
     slice_ = stage.slice_of({SYMBOL: FLAT})
     stage.number += 1
@@ -80,7 +81,7 @@ def test_decision_repeated_inside_one_slice_counts_once(scene):
     assert stage.position().quantity == 1
 
 
-def test_decision_older_than_what_is_remembered_is_stale_and_leaves_no_trace(scene):
+def test_decision_older_than_what_is_remembered_is_stale_and_leaves_no_trace(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": CLOSE})
     for _ in range(REMEMBERED):
@@ -93,7 +94,7 @@ def test_decision_older_than_what_is_remembered_is_stale_and_leaves_no_trace(sce
     assert stage.manager.ledger.lines == lines
 
 
-def test_unknown_instance_is_refused_without_a_trace(scene):
+def test_unknown_instance_is_refused_without_a_trace(scene: Any) -> None:
     stage = scene()
     (event,) = stage.step(FLAT, {"ghost": BUY})
     assert event == OrderRejected(
@@ -103,14 +104,14 @@ def test_unknown_instance_is_refused_without_a_trace(scene):
     assert stage.manager.ledger.lines == 0
 
 
-def test_hold_is_recorded_only(scene):
+def test_hold_is_recorded_only(scene: Any) -> None:
     stage = scene()
     assert stage.step(FLAT, {"a": HOLD}) == []
     (record,) = stage.manager.ledger.signals("a")
     assert (record.code, record.order_id) == ("recorded", "")
 
 
-def test_withdrawn_strategy_keeps_position_and_protection_but_enters_no_more(scene):
+def test_withdrawn_strategy_keeps_position_and_protection_but_enters_no_more(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.1"}})
     stage.step(FLAT, {"a": BUY})
     resting = Signal(Action.BUY, SYMBOL, quantity=Decimal(1), limit_price=Decimal(50))
@@ -125,7 +126,7 @@ def test_withdrawn_strategy_keeps_position_and_protection_but_enters_no_more(sce
     assert stage.wallet().committed == 0
 
 
-def test_withdrawn_strategy_may_register_again(scene):
+def test_withdrawn_strategy_may_register_again(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
@@ -137,13 +138,13 @@ def test_withdrawn_strategy_may_register_again(scene):
     assert stage.rejections() == []
 
 
-def test_registering_twice_is_an_error(scene):
+def test_registering_twice_is_an_error(scene: Any) -> None:
     stage = scene()
-    with pytest.raises(ConfigError, match="'a'.*already.*withdraw it first"):
+    with pytest.raises(ConfigError, match=r"'a'.*already.*withdraw it first"):
         stage.manager.register(stage.run.strategies[0])
 
 
-def test_symbol_in_a_currency_the_account_does_not_hold_is_an_error(scene):
+def test_symbol_in_a_currency_the_account_does_not_hold_is_an_error(scene: Any) -> None:
     stage = scene()
     with pytest.raises(ConfigError, match=r"'x'.*in EUR.*holds USDT.*add EUR"):
         stage.manager.register(strategy(symbol="BTC/EUR"))
@@ -151,33 +152,33 @@ def test_symbol_in_a_currency_the_account_does_not_hold_is_an_error(scene):
         stage.manager.register(strategy(symbol="BTCUSDT"))
 
 
-def test_strategy_without_market_is_answered_no_price(scene):
+def test_strategy_without_market_is_answered_no_price(scene: Any) -> None:
     stage = scene()
     stage.manager.register(strategy(symbol="ETH/USDT"))
     stage.step(FLAT, {"x": Signal(Action.BUY, "ETH/USDT")})
     assert stage.rejections("x") == ["no_price"]
 
 
-def test_asking_for_a_stranger_is_an_error(scene):
+def test_asking_for_a_stranger_is_an_error(scene: Any) -> None:
     stage = scene()
     for call in (lambda: stage.manager.withdraw("x", ""), lambda: stage.manager.positions("x")):
         with pytest.raises(TradingError, match="'x'"):
             call()
 
 
-def test_dashed_and_slashed_spellings_name_one_instrument(scene):
+def test_dashed_and_slashed_spellings_name_one_instrument(scene: Any) -> None:
     stage = scene({"id": "a", "symbol": "BTC-USDT"}, symbols=("BTC-USDT",))
     stage.step((100, 100, 100, 100), {"a": Signal(Action.BUY, "BTC-USDT")})
     stage.step((100.123, 101, 100, 100))
     assert stage.fills()[0].price == Decimal("100.12")
 
 
-def play(stage):
+def play(stage: Any) -> None:
     for n in range(12):
         stage.step((100 + n, 102 + n, 99 + n, 101 + n), {"a": (BUY, HOLD, CLOSE)[n % 3]})
 
 
-def test_same_candles_and_decisions_give_the_same_ledger(scene):
+def test_same_candles_and_decisions_give_the_same_ledger(scene: Any) -> None:
     hashes = set()
     for _ in range(2):
         stage = scene({"id": "a", "risk": {"stop_loss": "0.02"}})
@@ -186,7 +187,7 @@ def test_same_candles_and_decisions_give_the_same_ledger(scene):
     assert len(hashes) == 1
 
 
-def test_hash_is_sha256_over_the_lines_the_sink_gets(scene):
+def test_hash_is_sha256_over_the_lines_the_sink_gets(scene: Any) -> None:
     sink = Lines()
     stage = scene({"id": "a"}, {"id": "b"}, sink=sink)
     play(stage)
@@ -200,7 +201,7 @@ def test_hash_is_sha256_over_the_lines_the_sink_gets(scene):
     assert ledger.sha256() == ledger.sha256()
 
 
-def test_lines_are_canonical(scene):
+def test_lines_are_canonical(scene: Any) -> None:
     sink = Lines()
     stage = scene(sink=sink, execution={"taker_fee_bps": 10})
     buy = Signal(
@@ -209,21 +210,25 @@ def test_lines_are_canonical(scene):
     stage.step(FLAT, {"a": buy})
     stage.step((100.5, 101, 100, 101))
     key = "a|paper:BTC/USDT:1m|0|0"
+    order = ["a", key, key, SYMBOL, "buy", "market", "entry", "1.5", None, None, ""]
+    fill = ["a", f"{key}#1", key, SYMBOL, "buy", "entry", "1.5", "100.5", "0.15075", "0", "0"]
+    stop = ["a", f"{key}:sl", key, SYMBOL, "sell", "stop", "stop_loss", "1.5", "90.45", None, ""]
+    wish = ["a", key, "BUY", SYMBOL, 0.5, "why", "1.5", None, "0.1", None, None]
     assert [json.loads(line) for line in sink.lines] == [
-        ["signal", 0, 60000, "a", key, "BUY", SYMBOL, 0.5, "why", "1.5", None, "0.1", None, None, "accepted", "", key],
-        ["order", 0, 60000, "a", key, key, SYMBOL, "buy", "market", "entry", "1.5", None, None, ""],
-        ["fill", 1, 60000, "a", f"{key}#1", key, SYMBOL, "buy", "entry", "1.5", "100.5", "0.15075", "0", "0"],
-        ["order", 1, 60000, "a", f"{key}:sl", key, SYMBOL, "sell", "stop", "stop_loss", "1.5", "90.45", None, ""],
-    ]  # fmt: skip
+        ["signal", 0, 60_000, *wish, "accepted", "", key],
+        ["order", 0, 60_000, *order],
+        ["fill", 1, 60_000, *fill],
+        ["order", 1, 60_000, *stop],
+    ]
     assert all(line.endswith(b"\n") for line in sink.lines)
 
 
-def test_outcome_is_written_before_the_order_works(scene):
+def test_outcome_is_written_before_the_order_works(scene: Any) -> None:
     stage = scene()
     seen = []
 
     class Watcher:
-        def append(self, record):
+        def append(self, record: Any) -> None:
             seen.append((json.loads(record)[0], len(stage.manager._books["paper:BTC/USDT"].orders)))
 
     stage = scene(sink=Watcher())
@@ -231,7 +236,7 @@ def test_outcome_is_written_before_the_order_works(scene):
     assert seen == [("signal", 0), ("order", 0)]
 
 
-def test_records_for_reports(scene):
+def test_records_for_reports(scene: Any) -> None:
     stage = scene()
     play(stage)
     ledger = stage.manager.ledger
@@ -245,13 +250,13 @@ def test_records_for_reports(scene):
     assert realised == stage.position().realised == stage.wallet().realised
 
 
-def test_unknown_tick_is_ignored(scene):
+def test_unknown_tick_is_ignored(scene: Any) -> None:
     stage = scene()
     stage.symbols = ("DOGE/USDT",)
     assert stage.tick(1, 5.0) == []
 
 
-def test_equity_follows_the_last_price(scene):
+def test_equity_follows_the_last_price(scene: Any) -> None:
     stage = scene(balance="1000")
     stage.step(FLAT, {"a": BUY})
     stage.step((100, 110, 90, 90))

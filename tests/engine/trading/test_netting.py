@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ FLAT = (100, 100, 100, 100)
 CLOSE = Signal(Action.CLOSE, SYMBOL)
 
 
-def want(quantity):
+def want(quantity: Any) -> Any:
     action = Action.BUY if quantity > 0 else Action.SELL
     return Signal(action, SYMBOL, quantity=abs(Decimal(str(quantity))))
 
@@ -32,8 +33,9 @@ NET_ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "price", "fee", "net", "crossed"), NET_ROWS)
-def test_opposing_wishes_cross_and_the_rest_goes_to_market(scene, wishes, price, fee, net, crossed):
+@pytest.mark.parametrize("row", NET_ROWS)
+def test_opposing_wishes_cross_and_the_rest_goes_to_market(scene: Any, row: Any) -> None:
+    wishes, price, fee, net, crossed = row
     stage = scene(
         *({"id": name} for name in "abc"),
         policy="net",
@@ -51,7 +53,7 @@ def test_opposing_wishes_cross_and_the_rest_goes_to_market(scene, wishes, price,
     assert record.order_id == "net|paper|paper:BTC/USDT|0"
 
 
-def test_fee_is_shared_pro_rata_to_the_last_unit(scene):
+def test_fee_is_shared_pro_rata_to_the_last_unit(scene: Any) -> None:
     stage = scene(
         *({"id": name} for name in "abc"), policy="net", execution={"taker_fee_bps": "0.0001"}
     )
@@ -67,7 +69,7 @@ def test_fee_is_shared_pro_rata_to_the_last_unit(scene):
     assert [stage.fills(name)[0].fee / UNIT for name in "abc"] == [3, 2, 5]
 
 
-def test_exits_and_entries_net_against_each_other(scene):
+def test_exits_and_entries_net_against_each_other(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net", execution={"taker_fee_bps": 10})
     stage.step(FLAT, {"a": want(2)})
     stage.step(FLAT, {"a": CLOSE, "b": want(2)})
@@ -77,7 +79,7 @@ def test_exits_and_entries_net_against_each_other(scene):
     assert stage.fills("a")[1].fee == stage.fills("b")[0].fee == 0
 
 
-def test_partial_fills_keep_the_proportions(scene):
+def test_partial_fills_keep_the_proportions(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, {"id": "c"}, policy="net",
                   execution={"volume_share": "0.1"})  # fmt: skip
     stage.step(FLAT, {"a": want(4), "b": want(2), "c": want(-2)})
@@ -92,7 +94,7 @@ def test_partial_fills_keep_the_proportions(scene):
     assert [record.quantity for record in stage.manager.ledger.nets()] == [1, 2, 1]
 
 
-def test_withdrawn_child_leaves_the_net_order(scene):
+def test_withdrawn_child_leaves_the_net_order(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net")
     stage.step(FLAT, {"a": want(2), "b": want(-2)})
     stage.manager.withdraw("b", "test")
@@ -102,7 +104,7 @@ def test_withdrawn_child_leaves_the_net_order(scene):
     assert [record.quantity for record in stage.manager.ledger.nets()] == [2]
 
 
-def test_child_the_capital_does_not_carry_is_cut_before_netting(scene):
+def test_child_the_capital_does_not_carry_is_cut_before_netting(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net", balance="300")
     stage.step(FLAT, {"a": want(2), "b": want(1)})
     stage.step((150, 150, 150, 150))
@@ -114,7 +116,7 @@ def test_child_the_capital_does_not_carry_is_cut_before_netting(scene):
     assert stage.cancels("a") == [("0", "capital")]
 
 
-def test_limit_orders_are_not_netted(scene):
+def test_limit_orders_are_not_netted(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net")
     resting = Signal(Action.SELL, SYMBOL, limit_price=Decimal(105))
     stage.step(FLAT, {"a": want(1), "b": resting})
@@ -123,14 +125,14 @@ def test_limit_orders_are_not_netted(scene):
     assert stage.fills("b")[0].price == 105
 
 
-def test_tick_fills_a_net_order(scene):
+def test_tick_fills_a_net_order(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net")
     stage.step(FLAT, {"a": want(2), "b": want(-1)})
     stage.tick(10, 99.0)
     assert stage.fills("a")[0].price == stage.fills("b")[0].price == 99
 
 
-def test_latency_fills_a_net_order_at_the_close(scene):
+def test_latency_fills_a_net_order_at_the_close(scene: Any) -> None:
     stage = scene({"id": "a"}, {"id": "b"}, policy="net", execution={"latency_ms": 5})
     stage.step(FLAT, {"a": want(2), "b": want(-1)})
     stage.step((100, 110, 90, 105))
@@ -142,7 +144,7 @@ def test_latency_fills_a_net_order_at_the_close(scene):
     weights=st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any),
     total=st.integers(0, 10_000),
 )
-def test_parts_add_up_and_stay_within_a_step_of_their_share(weights, total):
+def test_parts_add_up_and_stay_within_a_step_of_their_share(weights: Any, total: Any) -> None:
     whole = sum(weights)
     parts = apportion(Decimal(total), [Decimal(w) for w in weights], Decimal(1))
     assert sum(parts) == total

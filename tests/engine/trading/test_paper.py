@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,9 @@ CLOSE = Signal(Action.CLOSE, SYMBOL)
 FLAT = (100, 100, 100, 100)
 
 
-def request(side, kind, price, quantity=1, *, reduce_only=False):
+def request(
+    side: Any, kind: Any, price: Any, quantity: Any = 1, *, reduce_only: Any = False
+) -> Any:
     return OrderRequest(
         SYMBOL,
         side,
@@ -26,7 +29,7 @@ def request(side, kind, price, quantity=1, *, reduce_only=False):
     )
 
 
-def test_market_order_fills_at_the_open_of_the_next_candle(scene):
+def test_market_order_fills_at_the_open_of_the_next_candle(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": BUY})
     assert stage.fills() == []
@@ -38,7 +41,7 @@ def test_market_order_fills_at_the_open_of_the_next_candle(scene):
     assert fill.fill_id == "a|paper:BTC/USDT:1m|0|0#1"
 
 
-def test_market_order_waits_over_missing_candles(scene):
+def test_market_order_waits_over_missing_candles(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": BUY})
     stage.step(None)
@@ -56,7 +59,9 @@ def test_market_order_waits_over_missing_candles(scene):
         (60_001, 2, "119", 180_000),
     ],
 )
-def test_latency_delays_a_market_order(scene, latency_ms, fills_in, price, time):
+def test_latency_delays_a_market_order(
+    scene: Any, latency_ms: Any, fills_in: Any, price: Any, time: Any
+) -> None:
     stage = scene(execution={"latency_ms": latency_ms})
     stage.step(FLAT, {"a": BUY})
     for n in (1, 2):
@@ -66,7 +71,7 @@ def test_latency_delays_a_market_order(scene, latency_ms, fills_in, price, time)
     assert (fill.price, fill.time) == (Decimal(price), time)
 
 
-def test_tick_fills_a_market_order_before_the_candle(scene):
+def test_tick_fills_a_market_order_before_the_candle(scene: Any) -> None:
     stage = scene(execution={"latency_ms": 500})
     stage.step(FLAT, {"a": BUY})
     assert stage.tick(499, 98.0) == []
@@ -86,8 +91,8 @@ def test_tick_fills_a_market_order_before_the_candle(scene):
     ],
 )
 def test_slippage_worsens_market_fills_and_rounds_against_the_trader(
-    scene, first, slippage_bps, price
-):
+    scene: Any, first: Any, slippage_bps: Any, price: Any
+) -> None:
     stage = scene(execution={"slippage_bps": slippage_bps})
     stage.step(FLAT, {"a": first})
     stage.step((100.05, 101, 99, 100))
@@ -114,8 +119,9 @@ LIMIT_ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("side", "kind", "price", "candle", "filled_at"), LIMIT_ROWS)
-def test_resting_order_fills(scene, side, kind, price, candle, filled_at):
+@pytest.mark.parametrize("row", LIMIT_ROWS)
+def test_resting_order_fills(scene: Any, row: Any) -> None:
+    side, kind, price, candle, filled_at = row
     stage = scene()
     stage.step(FLAT, {"a": request(Side(side), OrderType(kind), price)})
     stage.step(candle)
@@ -123,7 +129,9 @@ def test_resting_order_fills(scene, side, kind, price, candle, filled_at):
     assert stage.short_fills() == expected
 
 
-def test_resting_order_takes_no_part_in_a_candle_that_opened_before_it_was_active(scene):
+def test_resting_order_takes_no_part_in_a_candle_that_opened_before_it_was_active(
+    scene: Any,
+) -> None:
     stage = scene(execution={"latency_ms": 1})
     stage.step(FLAT, {"a": request(Side.BUY, OrderType.LIMIT, 99)})
     stage.step((100, 101, 90, 100))
@@ -132,7 +140,7 @@ def test_resting_order_takes_no_part_in_a_candle_that_opened_before_it_was_activ
     assert stage.fills()[0].time == 180_000
 
 
-def test_stop_pays_slippage_and_taker_fee_and_limit_neither(scene):
+def test_stop_pays_slippage_and_taker_fee_and_limit_neither(scene: Any) -> None:
     fees = {"slippage_bps": 10, "taker_fee_bps": 5, "maker_fee_bps": 1}
     stage = scene(execution=fees)
     stage.step(FLAT, {"a": request(Side.BUY, OrderType.STOP, 101)})
@@ -161,7 +169,9 @@ BRACKET_ROWS = [
 
 
 @pytest.mark.parametrize(("side", "entry_candle", "next_candle", "exits"), BRACKET_ROWS)
-def test_bracket_of_a_market_entry(scene, side, entry_candle, next_candle, exits):
+def test_bracket_of_a_market_entry(
+    scene: Any, side: Any, entry_candle: Any, next_candle: Any, exits: Any
+) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.02", "take_profit": "0.04"}})
     stage.step(FLAT, {"a": BUY if side == "long" else SELL})
     stage.step(entry_candle)
@@ -187,7 +197,9 @@ INSIDE_ROWS = [
 
 
 @pytest.mark.parametrize(("entry_candle", "next_candle", "exits"), INSIDE_ROWS)
-def test_bracket_of_an_entry_filled_inside_the_candle(scene, entry_candle, next_candle, exits):
+def test_bracket_of_an_entry_filled_inside_the_candle(
+    scene: Any, entry_candle: Any, next_candle: Any, exits: Any
+) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.02", "take_profit": "0.04"}})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, limit_price=Decimal(99))})
     stage.step(entry_candle)
@@ -196,7 +208,7 @@ def test_bracket_of_an_entry_filled_inside_the_candle(scene, entry_candle, next_
     assert [(role, price) for role, _, _, price in stage.short_fills()[1:]] == exits
 
 
-def test_bracket_of_an_entry_filled_at_the_close_starts_with_the_next_candle(scene):
+def test_bracket_of_an_entry_filled_at_the_close_starts_with_the_next_candle(scene: Any) -> None:
     stage = scene(
         {"id": "a", "risk": {"stop_loss": "0.02", "take_profit": "0.04"}},
         execution={"latency_ms": 10},
@@ -208,7 +220,7 @@ def test_bracket_of_an_entry_filled_at_the_close_starts_with_the_next_candle(sce
     assert stage.short_fills()[1:] == [("stop_loss", "sell", "1", "98")]
 
 
-def test_stop_after_a_tick_entry_may_fire_in_the_open_candle_the_target_may_not(scene):
+def test_stop_after_a_tick_entry_may_fire_in_the_open_candle_the_target_may_not(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.02", "take_profit": "0.04"}})
     stage.step(FLAT, {"a": BUY})
     stage.tick(1000, 100.0)
@@ -241,7 +253,7 @@ TRAIL_ROWS = [
 
 
 @pytest.mark.parametrize(("side", "candles", "exits"), TRAIL_ROWS)
-def test_trailing_stop(scene, side, candles, exits):
+def test_trailing_stop(scene: Any, side: Any, candles: Any, exits: Any) -> None:
     stage = scene({"id": "a", "risk": {"trailing_stop": "0.05"}})
     stage.step(FLAT, {"a": BUY if side == "long" else SELL})
     for candle in candles:
@@ -250,7 +262,7 @@ def test_trailing_stop(scene, side, candles, exits):
     assert all(fill[0] == "trailing_stop" for fill in stage.short_fills()[1:])
 
 
-def test_trailing_stop_of_an_entry_inside_the_candle_follows_its_close_only(scene):
+def test_trailing_stop_of_an_entry_inside_the_candle_follows_its_close_only(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"trailing_stop": "0.05"}})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, limit_price=Decimal(99))})
     stage.step((110, 110, 99, 100))  # best is 100, not 110
@@ -260,7 +272,7 @@ def test_trailing_stop_of_an_entry_inside_the_candle_follows_its_close_only(scen
     assert stage.short_fills()[1:] == [("trailing_stop", "sell", "1", "95")]
 
 
-def test_nearer_of_stop_and_trailing_stop_fires_first(scene):
+def test_nearer_of_stop_and_trailing_stop_fires_first(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.1", "trailing_stop": "0.05"}})
     stage.step(FLAT, {"a": BUY})
     stage.step((100, 100, 80, 85))
@@ -268,7 +280,7 @@ def test_nearer_of_stop_and_trailing_stop_fires_first(scene):
     assert stage.cancels() == [("0:sl", "flat")]
 
 
-def test_quiet_candles_leave_a_resting_order_alone(scene):
+def test_quiet_candles_leave_a_resting_order_alone(scene: Any) -> None:
     stage = scene()
     stage.step(FLAT, {"a": request(Side.BUY, OrderType.LIMIT, 90)})
     for _ in range(5):
@@ -277,7 +289,7 @@ def test_quiet_candles_leave_a_resting_order_alone(scene):
     assert stage.short_fills() == [("entry", "buy", "1", "90")]
 
 
-def test_volume_share_fills_a_market_order_over_several_opens(scene):
+def test_volume_share_fills_a_market_order_over_several_opens(scene: Any) -> None:
     stage = scene(execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal("2.5"))})
     stage.step((101, 101, 101, 101, 10))
@@ -293,7 +305,7 @@ def test_volume_share_fills_a_market_order_over_several_opens(scene):
     assert [f.leaves for f in stage.fills()] == [Decimal("1.5"), Decimal("0.266"), 0]
 
 
-def test_rest_of_a_fired_stop_goes_on_at_the_next_opens(scene):
+def test_rest_of_a_fired_stop_goes_on_at_the_next_opens(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"stop_loss": "0.02"}}, execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(3))})
     stage.step((100, 100, 100, 100, 30))
@@ -308,7 +320,7 @@ def test_rest_of_a_fired_stop_goes_on_at_the_next_opens(scene):
     ]
 
 
-def test_limit_fills_once_per_candle_up_to_its_share(scene):
+def test_limit_fills_once_per_candle_up_to_its_share(scene: Any) -> None:
     stage = scene(execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": request(Side.BUY, OrderType.LIMIT, 99, 2)})
     stage.step((98, 99, 97, 98, 10))
@@ -316,7 +328,7 @@ def test_limit_fills_once_per_candle_up_to_its_share(scene):
     assert [(f[2], f[3]) for f in stage.short_fills()] == [("1", "98"), ("1", "99")]
 
 
-def test_ticks_use_up_the_share_of_the_candle_they_belong_to(scene):
+def test_ticks_use_up_the_share_of_the_candle_they_belong_to(scene: Any) -> None:
     stage = scene(execution={"volume_share": "0.1"})
     stage.step(FLAT, {"a": Signal(Action.BUY, SYMBOL, quantity=Decimal(3))})
     stage.tick(10, 100.0, 4)
@@ -339,7 +351,7 @@ TICK_ROWS = [
 
 
 @pytest.mark.parametrize(("order", "ticks", "filled_at"), TICK_ROWS)
-def test_tick_fills_resting_orders(scene, order, ticks, filled_at):
+def test_tick_fills_resting_orders(scene: Any, order: Any, ticks: Any, filled_at: Any) -> None:
     side, kind, price = order
     stage = scene()
     stage.step(FLAT, {"a": request(Side(side), OrderType(kind), price)})
@@ -349,7 +361,7 @@ def test_tick_fills_resting_orders(scene, order, ticks, filled_at):
     assert stage.short_fills() == expected
 
 
-def test_ticks_move_a_trailing_stop(scene):
+def test_ticks_move_a_trailing_stop(scene: Any) -> None:
     stage = scene({"id": "a", "risk": {"trailing_stop": "0.05"}})
     stage.step(FLAT, {"a": BUY})
     stage.step((100, 100, 100, 100))
@@ -358,7 +370,7 @@ def test_ticks_move_a_trailing_stop(scene):
     assert stage.short_fills()[1:] == [("trailing_stop", "sell", "1", "104.5")]
 
 
-def test_several_orders_work_at_once_and_market_orders_go_first(scene):
+def test_several_orders_work_at_once_and_market_orders_go_first(scene: Any) -> None:
     stage = scene()
     grid = [request(Side.BUY, OrderType.LIMIT, price) for price in (99, 98, 97)]
     stage.step(FLAT, {"a": grid})
