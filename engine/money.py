@@ -67,12 +67,12 @@ def plain(value: Decimal) -> str:
     >>> plain(Decimal("64000.500")), plain(Decimal("6E+4")), plain(Decimal("-0.00"))
     ('64000.5', '60000', '0')
     """
+    if not value:
+        return "0"
     text = str(value)
     if "E" in text:
         text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def money(value: Decimal) -> Decimal:

@@ -6,7 +6,8 @@ event                      what happens to the bracket
 entry fills                made, or moved to the new average entry price and quantity
 position shrinks           resized to what is left, prices unchanged
 position goes flat         cancelled, with every order that could only close
-entry reverses             the old side's is cancelled, the new side's is made
+entry reverses             the old side's is cancelled, with every order that could only close
+                           that side; the new side's is made
 entry fills at the open    stop and target live for the rest of that candle
 entry fills inside         stop lives at once, target from the next candle
 entry fills at the close   both live from the next candle
@@ -72,11 +73,11 @@ class Brackets:
         if not position.quantity:
             self._clear(position, working, order, moment.time)
         elif opened > ZERO:
-            if working and working[0].sign == order.sign:
-                # The position changed sides: what protected the old one is void.
-                for other in working:
+            # If the position changed sides, what protected or closed the old one is void.
+            for other in (*working, *position.exits):
+                if other.sign == order.sign:
                     self._executions.cancel(other, "reversed", moment.time)
-                working = []
+            working = position.protectors()
             if working or order.protect is not None:
                 fresh = not working or order.fills == 1
                 order.brackets += fresh

@@ -181,8 +181,8 @@ class Executions:
 
         leaves = order.leaves = order.leaves - quantity
         order.fills += 1
-        if opened > ZERO and order.role is _ENTRY:
-            order.opens = order.opens - opened if order.opens > opened else ZERO
+        if order.opens:
+            order.opens = min(leaves, max(ZERO, order.opens - max(ZERO, opened)))
         bound = position.margin - margin
         released = order.reserved
         if released:

@@ -40,24 +40,20 @@ class LedgerSink(Protocol):
 
 
 class _Chain:
-    """A running hash; small pieces are gathered because hashing many at once is cheaper."""
+    """A running hash; lines are gathered because hashing many at once is cheaper."""
 
-    __slots__ = ("_hash", "_pending")
+    __slots__ = ("_hash", "pending")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._pending = bytearray()
+        self.pending = bytearray()
 
-    def append(self, line: bytes) -> None:
-        pending = self._pending
-        pending += line
-        if len(pending) > _FLUSH_BYTES:
-            self._hash.update(pending)
-            pending.clear()
+    def flush(self) -> None:
+        self._hash.update(self.pending)
+        self.pending.clear()
 
     def hexdigest(self) -> str:
-        self._hash.update(self._pending)
-        self._pending.clear()
+        self.flush()
         return self._hash.hexdigest()
 
 
@@ -162,14 +158,23 @@ class Ledger:
 
     def _write(self, instance: str, line: bytes) -> _Pages:
         self._put(line)
-        page = self._page(instance)
-        page.append(line)
+        page = self._pages.get(instance)
+        if page is None:
+            page = self._page(instance)
+        pending = page.pending
+        pending += line
+        if len(pending) > _FLUSH_BYTES:
+            page.flush()
         return page
 
     def _put(self, line: bytes) -> None:
         if self._sink is not None:
             self._sink.append(line)
-        self._chain.append(line)
+        chain = self._chain
+        pending = chain.pending
+        pending += line
+        if len(pending) > _FLUSH_BYTES:
+            chain.flush()
         self._lines += 1
 
     @staticmethod

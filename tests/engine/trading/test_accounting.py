@@ -238,6 +238,7 @@ def test_positions_money_and_capital_reconcile_with_the_fills(
             if not position.quantity:
                 assert position.cost == position.margin == 0
                 assert not position.exits
+            assert all((exit_.sign > 0) == (position.quantity < 0) for exit_ in position.exits)
             for order in position.protectors():
                 assert order.leaves == abs(position.quantity)
                 assert (order.sign > 0) == (position.quantity < 0)
