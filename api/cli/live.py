@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,7 @@ from rich.text import Text
 from api.cli.columns import Column, fitted_table
 from engine.status import EngineStatus, StrategyStatus
 
-__all__ = ["STATUS_STYLES", "LiveView", "PlainView", "amount", "quote", "view_for"]
+__all__ = ["STATUS_STYLES", "LiveView", "PlainView", "amount", "quote", "signal_text", "view_for"]
 
 STATUS_STYLES = {
     "running": "green",
@@ -217,8 +218,21 @@ def _shown(strategies: list[StrategyStatus], rows: int) -> list[StrategyStatus]:
     return sorted(strategies, key=lambda s: s.status in calm)[:rows]
 
 
+def signal_text(last_signal: str) -> str:
+    """Write the newest signal with its time for people, in UTC.
+
+    >>> signal_text("BUY @ 1704425400000"), signal_text("")
+    ('BUY 01-05 03:30', '')
+    """
+    action, at, time_ms = last_signal.partition(" @ ")
+    if not (at and time_ms.isdigit()):
+        return last_signal
+    when = datetime.fromtimestamp(int(time_ms) / 1000, UTC)
+    return f"{action} {when:%m-%d %H:%M}"
+
+
 def _row(strategy: StrategyStatus) -> list[Text]:
-    last = strategy.cause or strategy.last_signal
+    last = strategy.cause or signal_text(strategy.last_signal)
     return [
         Text(strategy.id),
         Text(strategy.type, style="dim"),
