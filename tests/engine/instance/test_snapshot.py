@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import ChorusError, ConfigError, LifecycleError
 from engine.instance import Instance, Pause, Restart, Resume, Status, Stop, Update, decode
 from engine.instance.testing import Desk, random_candles
-from engine.types import OrderType, Side, Tick
+from engine.types import OrderRejected, OrderType, Side, Tick
 from strategies import Candle, Fill, IndicatorSpec, Strategy, StrategyMetadata, spec
 
 Make = Callable[..., Instance]
@@ -368,3 +368,63 @@ def test_a_stopped_and_a_failed_instance_come_back_as_such(make: Make) -> None:
         second = make(Busy)
         second.restore(instance.snapshot(), BTC[:20])
         assert (second.status, second.cause) == (status, instance.cause)
+
+
+def test_what_waits_for_an_answer_or_for_the_next_candle_survives(make: Make) -> None:
+    """A crash between a decision and its answer, and between a fill and the next candle."""
+    twin = Twin(make(Busy, parameters={"appetite": 1.0}))
+    first = twin.instances[0]
+    unanswered = between = 0
+    for n, candle in enumerate(BTC):
+        twin.desk.match(candle)
+        restored = make(Busy, parameters={"appetite": 1.0})
+        restored.restore(first.snapshot(), BTC[:n])
+        between += bool(decode(first.snapshot()).intents)
+        decision = first.on_candle(candle)
+        assert restored.on_candle(candle) == decision
+        if decision is not None:
+            restored = make(Busy, parameters={"appetite": 1.0})
+            restored.restore(first.snapshot(), BTC[: n + 1])
+            following = BTC[min(n + 1, len(BTC) - 1)]
+            waits = first.must_hear(following, late=False)
+            assert restored.must_hear(following, late=False) is waits
+            unanswered += waits
+            twin.desk.decide(decision)
+    assert unanswered > 10
+    assert between > 0
+
+
+def test_getting_out_after_a_breached_limit_survives(make: Make) -> None:
+    def breaching() -> Instance:
+        return make(Busy, risk={"maxDrawdown": 0.0001}, parameters={"appetite": 1.0})
+
+    instance = breaching()
+    desk = Desk(instance)
+    for candle in BTC:
+        desk.match(candle)
+        decision = instance.on_candle(candle)
+        if instance.status is Status.ERROR and decision is not None:
+            break
+        if decision is not None:
+            desk.decide(decision)
+    restored = breaching()
+    restored.restore(instance.snapshot(), BTC[: candle.seq + 1])
+    refusals = [
+        OrderRejected("one", decision.intent_id(i), "BTC/USDT", "no", "", 0)
+        for i in range(len(decision.intents))
+    ]
+    for twin in (instance, restored):
+        for refusal in refusals:
+            twin.on_event(refusal)
+    again = restored.on_candle(BTC[candle.seq + 1])
+    assert again is not None
+    assert again == instance.on_candle(BTC[candle.seq + 1])
+
+
+def test_the_count_of_repeated_candles_survives(make: Make) -> None:
+    instance = make(Busy)
+    for candle in (BTC[0], BTC[1], BTC[0]):
+        instance.on_candle(candle)
+    restored = make(Busy)
+    restored.restore(instance.snapshot(), BTC[:2])
+    assert restored.metrics().duplicates == 1
