@@ -94,9 +94,11 @@ class _Triggers:
             self.falling = max(self.falling, float(order.price))
 
     def reached_by(self, candle: Candle) -> bool:
-        low, high = candle.low, candle.high
-        if low <= self.falling or high >= self.rising:
+        if candle.low <= self.falling or candle.high >= self.rising:
             return True
+        # Asked for every candle in a position: without trailing stops, not even a generator.
+        if not self.trailing:
+            return False
         return any(_trail_reached(order, candle, self.tolerance) for order in self.trailing)
 
 
@@ -201,9 +203,10 @@ class OrderMirror:
     def follow(self, symbol: str, candle: Candle) -> None:
         """Move trailing stops with a processed candle, and note the stops it reached."""
         triggers = self._triggers[symbol]
-        if triggers.reached_by(candle):
+        trailing = triggers.trailing
+        if candle.low <= triggers.falling or candle.high >= triggers.rising or trailing:
             self._note_fired(symbol, candle)
-        for order in triggers.trailing:
+        for order in trailing:
             if order.side is Side.SELL:
                 order.best = max(order.best, candle.high)
             else:
@@ -211,10 +214,14 @@ class OrderMirror:
 
     def _note_fired(self, symbol: str, candle: Candle) -> None:
         """Mark the stops a candle reached although they still work after its events."""
+        tolerance = self._triggers[symbol].tolerance
+        fired = False
         for order in self.working.values():
             if order.symbol == symbol and not order.has_fired:
-                order.has_fired = _stop_reached(order, candle, self._triggers[symbol].tolerance)
-        self._rebuild(symbol)
+                order.has_fired = _stop_reached(order, candle, tolerance)
+                fired = fired or order.has_fired
+        if fired:
+            self._rebuild(symbol)
 
     def may_fill(self, symbol: str, candle: Candle, *, late: bool) -> bool:
         """Tell whether an order event may belong before a candle of `symbol` not yet processed.

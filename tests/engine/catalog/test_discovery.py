@@ -182,7 +182,7 @@ def test_another_process_loads_the_same_class_by_its_file(tmp_path: Path) -> Non
 
 
 def test_a_missing_folder_or_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="plugin folder .* does not exist"):
+    with pytest.raises(ConfigError, match=r"plugin folder .* does not exist"):
         discover([tmp_path / "nowhere"])
     with pytest.raises(PluginError, match="cannot be read"):
         load_file(tmp_path / "nothing.py")
