@@ -31,8 +31,6 @@ def print_report(console: Console, report: RunReport, config: RunConfig) -> None
         console.print(accounts_table(accounts, width=console.width))
     for notice in report.notices:
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
-    for line in _rejections(report.market):
-        console.print(Text(line, style="yellow"), soft_wrap=True)
     for line in summary_lines(report, config):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -126,27 +124,6 @@ def _cell(value: Any) -> str:
         return amount(float(value), 4)
     except (TypeError, ValueError):
         return str(value)
-
-
-def _rejections(market: list[Any]) -> list[str]:
-    """Say which files had rows that could not be used, and which have gaps."""
-    lines = []
-    for entry in market:
-        facts: Any = entry if isinstance(entry, Mapping) else _fields(entry)
-        rejected = {k: v for k, v in dict(facts.get("rejected") or {}).items() if v}
-        if rejected:
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
-            lines.append(f"{facts.get('source')}: rows left out: {counts}")
-        if facts.get("gaps"):
-            lines.append(
-                f"{facts.get('source')}: {facts['gaps']:,} gaps, "
-                f"{facts.get('missing', 0):,} candles missing"
-            )
-    return lines
-
-
-def _fields(entry: Any) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in entry.__struct_fields__}
 
 
 def summary_lines(report: RunReport, config: RunConfig) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import Result
 
@@ -300,3 +301,20 @@ def test_backtest_json_is_only_the_report(chorus: Chorus, config: Path, candles:
     report = json.loads(result.stdout)
     assert report["mode"] == "backtest"
     assert report["stopped_early"] is False
+
+
+def test_rows_that_were_left_out_and_gaps_are_said_once(
+    chorus: Chorus, config: Path, candles: Path
+) -> None:
+    frame = pl.read_parquet(candles)
+    broken = frame.with_columns(
+        close=pl.when(pl.col("open_time") == frame["open_time"][50])
+        .then(float("nan"))
+        .otherwise(pl.col("close"))
+    ).filter(pl.col("open_time") != frame["open_time"][200])
+    broken.write_parquet(candles)
+    result = chorus("backtest", config, "--replay", candles)
+    assert result.exit_code == 0
+    lines = [line for line in result.stdout.split("\n") if str(candles) in line]
+    assert len([line for line in lines if "missing" in line]) == 1
+    assert len([line for line in lines if "1 of 399 rows refused" in line]) == 1
