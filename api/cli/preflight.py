@@ -148,6 +148,10 @@ def check_report(report: Path) -> None:
 
 def strategy_problems(loaded: LoadedRun, catalog: Catalog) -> Iterator[Problem]:
     """Check each strategy on its own: type, parameters, rules, indicators, currency."""
+    if not any(strategy.enabled for strategy in loaded.config.strategies):
+        yield loaded.problem(
+            ("strategies",), "every strategy has `enabled: false`; enable at least one"
+        )
     for n, strategy in enumerate(loaded.config.strategies):
         place = ("strategies", n)
         yield from _type_problems(loaded, catalog, strategy, place)

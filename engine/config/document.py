@@ -134,19 +134,20 @@ def _read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise ConfigError(f"{path}: is a folder; name a YAML or JSON file")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError(
-                f"{path}: {size:,} bytes, more than the {MAX_BYTES:,} a configuration may have; "
-                "split it into several runs"
-            )
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            # Not by its size: a pipe or a device has none, and may never end.
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(_missing_message(path)) from None
     except PermissionError:
         raise ConfigError(f"{path}: no permission to read it; check `ls -l {path}`") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(
+            f"{path}: more than the {MAX_BYTES:,} bytes a configuration may have; "
+            "split it into several runs"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

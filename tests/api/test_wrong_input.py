@@ -126,6 +126,10 @@ CONFIGURATIONS = {
     "only comments": ("# later\n", ("holds only comments",)),
     "no mapping": ("just words\n", (":1:1: must be a mapping",)),
     "no strategies": ("name: x\n", (":1:1: needs a field `strategies`",)),
+    "nothing enabled": (
+        GOOD + "    enabled: false\n",
+        (":3:1: strategies: every strategy has `enabled: false`",),
+    ),
     "speed that is none": (
         changed("market:", "market:\n  speed: fast"),
         (":2:3: market.speed: must be 'max' or a number (found 'fast')",),

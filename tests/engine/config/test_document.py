@@ -147,7 +147,11 @@ def test_a_file_beyond_the_size_limit_is_not_read(
 ) -> None:
     monkeypatch.setattr(document, "MAX_BYTES", 100)
     message = refusal(written(tmp_path, "big.yaml", "a: 1\n" * 30))
-    assert "150 bytes, more than the 100" in message
+    assert "more than the 100 bytes" in message
+
+
+def test_a_device_that_never_ends_is_not_read_for_ever() -> None:
+    assert "more than the" in refusal(Path("/dev/zero"))
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
@@ -163,10 +167,10 @@ def test_a_missing_file_names_what_there_is_instead(tmp_path: Path) -> None:
 def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, "secret.yaml", "a: 1\n")
 
-    def deny(self: Path) -> bytes:
+    def deny(self: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr(Path, "open", deny)
     assert "no permission" in refusal(path)
 
 
