@@ -124,6 +124,7 @@ class Executions:
             quantity = closing + opening
             order.cut = True
             order.leaves = quantity
+            order.opens = opening
             if not quantity:
                 self.cancel(order, "capital")
         return quantity

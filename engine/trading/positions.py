@@ -117,10 +117,14 @@ class Position:
     def projected(self) -> Decimal:
         """Return the signed quantity once all working market orders have filled."""
         total = self.quantity
-        for orders in (self.entries, self.exits):
-            for order in orders:
-                if order.price is None:
-                    total += order.leaves if order.sign > 0 else -order.leaves
+        for order in self.exits:
+            # Several exits may ask for more than there is; they never turn the position.
+            if order.price is None:
+                left = max(ZERO, abs(total) - order.leaves)
+                total = left if total > ZERO else -left
+        for order in self.entries:
+            if order.price is None:
+                total += order.leaves if order.sign > 0 else -order.leaves
         return total
 
     def protectors(self) -> list[Order]:
