@@ -182,6 +182,14 @@ class InstanceState:
         return sum(feed.next_seq - feed.anchor for feed in self._feeds.values())
 
     @property
+    def warmup(self) -> int:
+        """Return how many candles of the main stream it takes before it is live, at least.
+
+        Known once it is started: a type may find out in `on_init`.
+        """
+        return self._indicators.warmup + self._strategy.warmup_candles
+
+    @property
     def trace(self) -> str:
         """Return the traceback of the newest contained exception, empty without one."""
         recent = self._faults.recent()

@@ -96,6 +96,14 @@ def test_it_warms_up_until_indicators_are_ready_and_the_extra_candles_are_over(
     assert decisions == [False] * 5 + [True] * 3
 
 
+def test_it_declares_how_much_history_it_needs(make: Make) -> None:
+    instance = make(Averaging)
+    instance.start()
+    feed(instance, CANDLES[: instance.warmup])
+    assert instance.warmup == 6
+    assert instance.status is Status.RUNNING
+
+
 def test_requests_before_it_is_live_are_dropped_and_counted(make: Make) -> None:
     instance = make(Averaging)
     feed(instance, CANDLES[:5])

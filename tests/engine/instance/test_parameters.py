@@ -140,3 +140,24 @@ def test_an_update_reaches_a_strategy_that_warms_up_or_is_paused(make: Make, hea
     for candle in CANDLES[1:3]:
         instance.on_candle(candle)
     assert heard(instance) == ["changed to 4", "2: 4"]
+
+
+def test_a_change_the_strategy_cannot_take_is_a_fault_and_may_end_it(make: Make) -> None:
+    class Stubborn(Tunable):
+        metadata = StrategyMetadata(type="STUBBORN")
+
+        def on_parameters(self, parameters: Any) -> None:
+            raise ValueError("no")
+
+        def on_candle(self, candle: Candle) -> None:
+            super().on_candle(candle)
+            if candle.seq in (2, 3):
+                raise ValueError("no")
+
+    instance = make(Stubborn)
+    for candle in CANDLES[:4]:
+        instance.on_candle(candle)
+    instance.on_command(Update({"level": 4}))
+    assert instance.on_candle(CANDLES[4]) is None
+    assert instance.status == "error"
+    assert instance.cause == "3 exceptions in a row, the last in on_parameters: ValueError: no"
