@@ -15,6 +15,7 @@ import ray
 
 __all__ = ["ACTOR_OPTIONS", "embedded_cluster", "spawn"]
 
+_FOLDER_PREFIX = "chorus-"
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 ACTOR_OPTIONS: dict[str, Any] = {
@@ -39,7 +40,8 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
     Yields:
         A private folder (mode 0700) for the engine's sockets.
     """
-    folder = Path(tempfile.mkdtemp(prefix="chorus-"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
     try:
         ray.init(
             address="local",
@@ -54,6 +56,24 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove the folders of engines that were killed before they could tidy up."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def spawn(actor_class: type, *args: Any, threads: int, **options: Any) -> Any:
