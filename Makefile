@@ -69,8 +69,9 @@ check: setup ## Lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: setup ## Run the benchmarks (ARGS="--help" lists them)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: setup ## Run the benchmarks (a few minutes, on an idle machine)
+	$(BIN)/python -m benchmarks.backtest_speed
+	$(BIN)/python -m benchmarks.fanout
 
 .PHONY: golden
 golden: setup ## Rewrite the golden files; say why in the commit
