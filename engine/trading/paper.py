@@ -163,7 +163,7 @@ class PaperGateway:
         for order in orders:
             if order.kind not in _STOPS or order.status is not _WORKING:
                 continue
-            if order.active > opened or order.triggered or order.last_open == opened:
+            if order.active > opened or order.triggered:
                 continue
             if order.kind == TRAIL and not order.inside:
                 _improve(order, candle.open)

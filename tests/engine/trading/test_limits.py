@@ -144,6 +144,8 @@ def test_reversal_may_use_what_the_close_sets_free(scene: Any) -> None:
     stage = scene({"id": "a", "sizing": {}}, balance="1000", execution={"taker_fee_bps": 10})
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT, {"a": SELL})
+    wallet = stage.wallet()
+    assert wallet.committed <= wallet.balance
     stage.step(FLAT)
     assert stage.position().quantity == Decimal("-9.97")  # of 997.... after three fees
     wallet = stage.wallet()
@@ -256,3 +258,23 @@ def test_reversal_refused_for_a_limit_still_closes(scene: Any) -> None:
     stage.step(FLAT)
     assert stage.short_fills()[-1][:3] == ("exit", "sell", "1")
     assert stage.position().quantity == 0
+
+
+def test_reversal_of_a_losing_position_counts_its_loss_once(scene: Any) -> None:
+    stage = scene({"id": "a"}, balance="1000")
+    stage.step(FLAT, {"a": qty(Action.BUY, 5)})
+    stage.step((100, 100, 60, 60), {"a": qty(Action.SELL, 50)})
+    assert stage.wallet().committed <= 1000
+    stage.step((60, 60, 60, 60))
+    assert stage.position().quantity == Decimal("-13.333")  # 1000 - 5 x 40 = 800
+    assert stage.wallet().balance == 800
+
+
+def test_second_order_does_not_count_on_closing_what_the_first_one_closes(scene: Any) -> None:
+    stage = scene(balance="1000")
+    stage.step(FLAT, {"a": BUY})
+    ask = OrderRequest(SYMBOL, Side.SELL, OrderType.LIMIT, Decimal(1), Decimal(110))
+    stage.step(FLAT, {"a": ask})
+    assert stage.wallet().committed == 100
+    stage.step(FLAT, {"a": ask})
+    assert stage.wallet().committed == 210

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.money import UNIT
 from engine.trading.netting import apportion
-from engine.types import Action, Signal
+from engine.types import Action, OrderRequest, OrderType, Side, Signal
 
 SYMBOL = "BTC/USDT"
 FLAT = (100, 100, 100, 100)
@@ -114,6 +114,18 @@ def test_child_the_capital_does_not_carry_is_cut_before_netting(scene: Any) -> N
     ]
     assert stage.wallet().committed <= stage.wallet().balance
     assert stage.cancels("a") == [("0", "capital")]
+
+
+def test_several_exits_of_one_position_close_it_once(scene: Any) -> None:
+    stage = scene({"id": "a"}, {"id": "b"}, policy="net")
+    stage.step(FLAT, {"a": want(2)})
+    reduce = OrderRequest(SYMBOL, Side.SELL, OrderType.MARKET, Decimal(2), reduce_only=True)
+    stage.step(FLAT, {"a": [reduce, reduce], "b": want(1)})
+    stage.step(FLAT)
+    assert [fill.quantity for fill in stage.fills("a")] == [2, 2]
+    assert stage.cancels("a") == [("1", "flat")]
+    assert stage.position("a").quantity == 0
+    assert stage.manager.ledger.nets()[-1].quantity == -1
 
 
 def test_limit_orders_are_not_netted(scene: Any) -> None:

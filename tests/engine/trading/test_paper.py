@@ -383,3 +383,11 @@ def test_several_orders_work_at_once_and_market_orders_go_first(scene: Any) -> N
         ("buy", "96"),
     ]
     assert stage.position().quantity == 1
+
+
+def test_stops_go_before_limits_where_the_open_is_beyond_both(scene: Any) -> None:
+    stage = scene()
+    resting = [request(Side.BUY, OrderType.LIMIT, 99), request(Side.SELL, OrderType.STOP, 99)]
+    stage.step(FLAT, {"a": resting})
+    stage.step((98, 98, 98, 98))
+    assert [fill[1] for fill in stage.short_fills()] == ["sell", "buy"]
