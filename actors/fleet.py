@@ -11,12 +11,14 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from actors.cluster import spawn
+from actors.control import CatchUp, ControlHub, Request
 from actors.strategy import StrategyActor, StrategySpec
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError
 from engine.money import instruments_by_symbol
-from engine.status import idle_status
+from engine.report import StrategyOutcome
+from engine.status import StrategyStatus, idle_status
 
 __all__ = ["CONTROL_TIMEOUT_S", "START_TIMEOUT_S", "Fleet", "Hosted", "call", "failure_text"]
 
@@ -26,8 +28,6 @@ WAVE = 8
 START_TIMEOUT_S = 60.0
 CONTROL_TIMEOUT_S = 15.0
 ATTACH_POLL_S = 0.02
-
-_THREADS = 3
 
 
 def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
@@ -63,6 +63,7 @@ class Hosted:
 
     Attributes:
         epoch: Number of its starts; messages of an older one are refused.
+        live_from: First slice it takes part in since its last start.
         actor: Handle, None while none runs.
         running: Reference to the actor's `run`; it resolves when the actor's process ends.
         failure: Why there is no actor although there should be one; empty otherwise.
@@ -72,6 +73,7 @@ class Hosted:
     def __init__(self, config: StrategyConfig) -> None:
         self.config = config
         self.epoch = 0
+        self.live_from = 0
         self.actor: Any = None
         self.running: Any = None
         self.failure = ""
@@ -94,6 +96,7 @@ class Fleet:
         self, config: RunConfig, *, plugin_files: dict[str, str], endpoints: Endpoints
     ) -> None:
         self._config = config
+        self._control = ControlHub(endpoints, self._take_status)
         self._plugin_files = plugin_files
         self._endpoints = endpoints
         self._market: Any = None
@@ -101,6 +104,21 @@ class Fleet:
         self.hosted: dict[str, Hosted] = {
             strategy.id: Hosted(strategy) for strategy in config.strategies
         }
+
+    def _take_status(self, status: StrategyStatus) -> None:
+        """Keep a strategy's newest status; called by the control thread."""
+        member = self.hosted.get(status.id)
+        if member is not None and member.actor is not None:
+            member.status = status
+
+    def ask(self, member: Hosted, request: Request) -> StrategyOutcome | None:
+        """Have a strategy carry out a request between two candles.
+
+        Raises:
+            ChorusError: It refused, or did not answer in time.
+        """
+        host, epoch = member.config.id, member.epoch
+        return self._control.ask(host, epoch, request, timeout_s=CONTROL_TIMEOUT_S)
 
     def add(self, member: Hosted, *, plugin_file: str) -> None:
         """Take in a strategy that was not there at the start; `start` starts it."""
@@ -125,7 +143,7 @@ class Fleet:
                 self._prepare(member)
         self._await_attached([member for member in members if member.actor is not None])
         for member in members:
-            if member.actor is not None:
+            if member.actor is not None and member.live_from > 0:
                 self._catch_up(member)
 
     def _spawn(self, member: Hosted) -> None:
@@ -140,17 +158,17 @@ class Fleet:
             member.epoch,
             self._endpoints,
         )
-        member.actor = spawn(StrategyActor, spec, self._market, threads=_THREADS)
+        member.actor = spawn(StrategyActor, spec, self._market, threads=1)
 
     def _prepare(self, member: Hosted) -> None:
         config = member.config
         try:
             call(member.actor.prepare.remote(), START_TIMEOUT_S)
-            live_from, inherited = call(
+            member.live_from, inherited = call(
                 self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
             )
             self._market.subscribe.remote(config.id, config.streams)
-            call(member.actor.attach.remote(live_from, inherited), START_TIMEOUT_S)
+            call(member.actor.attach.remote(member.live_from, inherited), START_TIMEOUT_S)
         except ChorusError as error:
             self.end(member, f"could not start: {error}", failed=True)
             return
@@ -172,7 +190,7 @@ class Fleet:
 
     def _catch_up(self, member: Hosted) -> None:
         try:
-            call(member.actor.catch_up.remote())
+            self.ask(member, CatchUp())
         except ChorusError as error:
             self.end(member, f"could not start: {error}", failed=True)
 

@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zmq
 
 from actors.cluster import spawn
-from actors.fleet import CONTROL_TIMEOUT_S, START_TIMEOUT_S, Fleet, Hosted, call
+from actors.control import AskOutcome
+from actors.fleet import START_TIMEOUT_S, Fleet, Hosted, call
 from actors.market_data import MarketDataActor, MarketFacts, MarketProgress
 from actors.order_manager import ORDER_MANAGER, DecisionProgress, OrderManagerActor
-from actors.wire import Endpoints, bind, codec
+from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
 from engine.instance import Command
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
-from engine.status import EngineStatus, StrategyStatus, idle_status
+from engine.status import EngineStatus, idle_status
 
 __all__ = ["EnginePlan", "StrategyManager"]
 
-SUPERVISE_EVERY_MS = 100
-PROGRESS_EVERY_S = 0.25
+SUPERVISE_EVERY_S = 0.1
 
 _THREADS_OF_SERVICE = 4
 
@@ -63,8 +62,6 @@ class StrategyManager:
         self._progress = DecisionProgress(-1, 0, False, 0.0, [], {})
         self._market: Any = None
         self._orders: Any = None
-        self._statuses = codec(StrategyStatus)
-        self._inbox = bind(zmq.Context(), zmq.PULL, self._endpoints.status)
 
     def start(self) -> MarketFacts:
         """Start market data, the order manager and every strategy, then let candles flow.
@@ -123,29 +120,14 @@ class StrategyManager:
         Raises:
             ChorusError: Market data or the order manager failed; the engine cannot go on.
         """
-        next_look = 0.0
         while True:
-            self._take_statuses()
-            now = time.monotonic()
-            if now < next_look:
-                continue
-            next_look = now + PROGRESS_EVERY_S
             self._look_after_services()
             with self._lock:
                 self._look_after_strategies()
             if self._progress.finished:
                 self._phase = "done"
                 return
-
-    def _take_statuses(self) -> None:
-        """Wait a moment for status messages and keep the newest of each strategy."""
-        timeout_ms = SUPERVISE_EVERY_MS
-        while self._inbox.poll(timeout_ms):
-            timeout_ms = 0
-            status = self._statuses.decode(self._inbox.recv())
-            member = self._fleet.hosted.get(status.id)
-            if member is not None and not member.failure:
-                member.status = status
+            time.sleep(SUPERVISE_EVERY_S)
 
     def _look_after_services(self) -> None:
         market: MarketProgress = call(self._market.progress.remote())
@@ -194,7 +176,7 @@ class StrategyManager:
         Raises:
             ChorusError: Unknown strategy, not allowed in its state, or it does not answer.
         """
-        call(self._live(strategy_id).actor.command.remote(command))
+        self._fleet.ask(self._live(strategy_id), command)
 
     def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
         """Add a strategy to the running engine; it takes part from the next slice on.
@@ -246,7 +228,12 @@ class StrategyManager:
         Raises:
             ChorusError: Unknown strategy, or it does not answer.
         """
-        outcome: StrategyOutcome = call(self._live(strategy_id).actor.outcome.remote())
+        return self._ask_outcome(self._live(strategy_id), through=-1)
+
+    def _ask_outcome(self, member: Hosted, *, through: int) -> StrategyOutcome:
+        outcome = self._fleet.ask(member, AskOutcome(through))
+        if outcome is None:
+            raise ChorusError(f"strategy {member.config.id!r}: sent no outcome")
         return outcome
 
     def _live(self, strategy_id: str) -> Hosted:
@@ -271,13 +258,11 @@ class StrategyManager:
             latency_ms=self._progress.latency_ms,
         )
 
-    @staticmethod
-    def _outcome(member: Hosted) -> StrategyOutcome:
+    def _outcome(self, member: Hosted) -> StrategyOutcome:
         if member.actor is None:
             return outcome_without_instance(member.status)
         try:
-            outcome: StrategyOutcome = call(member.actor.outcome.remote(), CONTROL_TIMEOUT_S)
+            return self._ask_outcome(member, through=self._progress.decided)
         except ChorusError as error:
             member.fail(str(error))
             return outcome_without_instance(member.status)
-        return outcome

@@ -215,6 +215,7 @@ class OrderManagerActor:
             self._credit_given = decided
         if self._ended and not self._finished_ns and decided == coordinator.received:
             self._finished_ns = time.monotonic_ns()
+            self._send(coordinator.farewell())
 
     def _progress(self) -> DecisionProgress:
         now = time.monotonic_ns()

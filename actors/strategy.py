@@ -11,10 +11,10 @@ import msgspec
 import ray
 import zmq
 
+from actors.control import AskOutcome, CatchUp, ControlLine, Quit, Request
 from actors.wire import (
     MARK_TOPIC,
     Endpoints,
-    Mailbox,
     attached_topic,
     codec,
     connect,
@@ -24,7 +24,7 @@ from actors.wire import (
 )
 from engine.catalog import load_file
 from engine.config import StrategyConfig
-from engine.instance import Command, Instance, build
+from engine.instance import Instance, build
 from engine.money import Instrument
 from engine.report import StrategyOutcome, outcome_of, status_of
 from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release, SliceEvent
@@ -39,7 +39,6 @@ STATUS_EVERY_NS = 250_000_000
 
 IDLE_MS = 250
 
-_CONTROL_TIMEOUT_S = 10.0
 _TO_THE_HEAD = 1 << 62
 
 
@@ -64,17 +63,17 @@ class StrategySpec(msgspec.Struct, frozen=True):
 
 
 class StrategyActor:
-    """Runs one instance on the data plane.
+    """Runs one instance on the data plane, in the actor's only thread.
 
-    `run` owns the instance and returns when stopped; the other methods are control calls that
-    are carried out by `run` between two candles. If strategy code never returns they time out,
-    and the process can be killed without harm to anyone else.
+    The manager calls `prepare`, `attach` and `run`, in this order. `run` returns when told to quit;
+    until then requests arrive over the control line and are carried out between two candles. If
+    strategy code never returns they time out, and the process can be killed without harm to
+    anyone else.
     """
 
     def __init__(self, spec: StrategySpec, market: Any) -> None:
         self._spec = spec
         self._market = market
-        self._mailbox = Mailbox()
         self._stopping = False
         self._status_due_ns = 0
         self._work_until_ns = 0
@@ -83,7 +82,6 @@ class StrategyActor:
         self._marks = codec(Mark)
         self._releases = codec(Release)
         self._answers = codec(Answer)
-        self._statuses = codec(StrategyStatus)
 
     def prepare(self) -> None:
         """Load the strategy type and build the instance; called first.
@@ -119,7 +117,7 @@ class StrategyActor:
         self._dealer = connect(
             context, zmq.DEALER, spec.endpoints.answers, identity=identity(host, spec.epoch)
         )
-        self._status = connect(context, zmq.PUSH, spec.endpoints.status)
+        self._control = ControlLine(context, spec.endpoints, host, spec.epoch)
         self._subscriber = connect(context, zmq.SUB, spec.endpoints.candles)
         for stream in streams:
             self._subscriber.subscribe(stream_topic(stream))
@@ -127,19 +125,10 @@ class StrategyActor:
             self._subscriber.subscribe(MARK_TOPIC)
         self._subscriber.subscribe(attached_topic(host))
 
-    def catch_up(self) -> None:
-        """Read what was published before the subscriptions were in force; `run` is under way."""
-
-        def call() -> None:
-            for stream in self._spec.config.streams:
-                self._fetch(stream, self._runner.next_seq(stream), _TO_THE_HEAD)
-
-        self._mailbox.ask(call, timeout_s=_CONTROL_TIMEOUT_S)
-
     def run(self) -> None:
         """Process candles until stopped."""
         poller = zmq.Poller()
-        for source in (self._subscriber, self._dealer, self._mailbox.fileno()):
+        for source in (self._subscriber, self._dealer, self._control.socket):
             poller.register(source, zmq.POLLIN)
         runner = self._runner
         more = True
@@ -150,8 +139,10 @@ class StrategyActor:
                 elif source is self._dealer:
                     for (payload,) in receive_all(self._dealer):
                         runner.release(self._releases.decode(payload))
+                    if self._control.has_deferred:
+                        self._control.serve(self._handle, is_due=self._is_due)
                 else:
-                    self._mailbox.drain()
+                    self._control.serve(self._handle, is_due=self._is_due)
             self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
             more = runner.run(may_continue=self._may_continue)
             answer = runner.answer()
@@ -186,27 +177,19 @@ class StrategyActor:
         status = status_of(self._instance, lag=self._runner.queued)
         if status != self._last_status:
             self._last_status = status
-            self._status.send(self._statuses.encode(status))
+            self._control.report(status)
 
-    def command(self, command: Command) -> None:
-        """Carry out a command between two candles.
+    def _is_due(self, request: Request) -> bool:
+        return not isinstance(request, AskOutcome) or self._runner.matched >= request.through
 
-        Raises:
-            LifecycleError: The present state does not allow it.
-            ConfigError: An update names what may not change or a value out of range.
-            TimeoutError: The strategy's own code does not return.
-        """
-        self._mailbox.ask(lambda: self._instance.on_command(command), timeout_s=_CONTROL_TIMEOUT_S)
-
-    def outcome(self) -> StrategyOutcome:
-        """Return state, metrics and errors as of the last candle.
-
-        Raises:
-            TimeoutError: The strategy's own code does not return.
-        """
-        return self._mailbox.ask(lambda: outcome_of(self._instance), timeout_s=_CONTROL_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End `run` after the candle in hand."""
-        self._stopping = True
-        self._mailbox.post(lambda: None)
+    def _handle(self, request: Request) -> StrategyOutcome | None:
+        if isinstance(request, AskOutcome):
+            return outcome_of(self._instance)
+        if isinstance(request, CatchUp):
+            for stream in self._spec.config.streams:
+                self._fetch(stream, self._runner.next_seq(stream), _TO_THE_HEAD)
+        elif isinstance(request, Quit):
+            self._stopping = True
+        else:
+            self._instance.on_command(request)
+        return None

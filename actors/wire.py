@@ -66,7 +66,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     candles: str
     answers: str
     credit: str
-    status: str
+    control: str
 
     @classmethod
     def in_folder(cls, folder: Path) -> Endpoints:
@@ -75,7 +75,7 @@ class Endpoints(msgspec.Struct, frozen=True):
         Raises:
             ValueError: The path is too long for a Unix socket (107 bytes).
         """
-        names = ("candles", "answers", "credit", "status")
+        names = ("candles", "answers", "credit", "control")
         if len(os.fsencode(folder / max(names, key=len))) > _UNIX_PATH_LIMIT:
             raise ValueError(
                 f"folder {str(folder)!r} is too long for a Unix socket; set TMPDIR to a short path"

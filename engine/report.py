@@ -165,7 +165,7 @@ def status_of(instance: Instance, *, lag: int = 0) -> StrategyStatus:
 
 
 def outcome_of(instance: Instance) -> StrategyOutcome:
-    """Return the state and metrics of an instance."""
+    """Return the state and metrics of an instance, metrics as plain JSON values."""
     return StrategyOutcome(
         id=instance.config.id,
         status=str(instance.status),
@@ -173,7 +173,7 @@ def outcome_of(instance: Instance) -> StrategyOutcome:
         errors=instance.errors,
         cause=instance.cause,
         trace=instance.trace,
-        metrics=msgspec.to_builtins(instance.metrics()),
+        metrics=msgspec.json.decode(msgspec.json.encode(instance.metrics())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,9 @@ def run_backtest(
         The report; its ledger hash equals that of the actors on the same candles.
     """
     backtest = Backtest(config, catalog, market)
+    # What exists by now lives until the end. Left to itself, the collector looks through all of it
+    # again whenever the ledger has grown, for a fifth of a short run's time.
+    gc.freeze()
     started = time.perf_counter()
 
     def watch(phase: str = "running") -> bool:
@@ -178,6 +182,7 @@ def run_backtest(
 
     finished = backtest.run(every=STATUS_EVERY_SLICES, watch=watch)
     elapsed_s = time.perf_counter() - started
+    gc.unfreeze()
     watch("done")
     extract = EngineExtract(
         outcomes=backtest.outcomes(),

@@ -201,6 +201,10 @@ class Coordinator:
             self._post_one(SliceEvent(slice_number, event))
         return self._releases()
 
+    def farewell(self) -> list[tuple[str, Release]]:
+        """Return a last release for every participant, so that each knows the end is matched."""
+        return [(host, Release(self.matched, [])) for host in self._participants]
+
     def history(self, instance: str) -> list[SliceEvent]:
         """Return every event of an instance so far; a restarted one takes over from them."""
         return list(self._history.get(instance, ()))

@@ -49,6 +49,11 @@ class InstanceRunner:
 
     Not thread-safe: the data-plane loop of one actor owns it.
 
+    Attributes:
+        through: Slice up to which every candle is processed.
+        waiting: Slice that may not be processed before it is matched; -1 if none.
+        matched: Slice up to which the order manager is known to have matched.
+
     Args:
         instance: The instance to drive.
         host: Participant id used in answers.
@@ -75,7 +80,7 @@ class InstanceRunner:
         self.epoch = epoch
         self.through = -1
         self.waiting = -1
-        self._matched = -1
+        self.matched = -1
         self._processed = -1
         self._live_from = live_from
         self._inherited = deque(inherited)
@@ -166,7 +171,7 @@ class InstanceRunner:
                     f"after slice {self._processed} was processed"
                 )
             self.instance.on_event(entry.event)
-        self._matched = max(self._matched, release.through)
+        self.matched = max(self.matched, release.through)
 
     def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
         """Process queued candles until one must wait, none is left or the caller says stop.
@@ -185,7 +190,7 @@ class InstanceRunner:
             self._relive()
         while queue:
             number, _time, candle = queue[0]
-            if self._matched < number and self._must_hear_slice(number):
+            if self.matched < number and self._must_hear_slice(number):
                 self.waiting = number
                 return False
             while True:

@@ -1,0 +1,178 @@
+"""Control calls to strategy actors, over a socket of their own.
+
+While a strategy actor plays, its `run` occupies the actor's one thread, so ordinary calls to it
+would wait for ever. Giving the actor more threads is the obvious way out and an expensive one: the
+main thread of an idle Ray worker looks for signals a hundred times a second, which costs 0.6 % of a
+core and the interpreter lock, in each of hundreds of processes. So Ray starts, ends and watches the
+actors, and what is said to them in between travels here: requests one way, replies and status the
+other, all msgpack.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import msgspec
+import zmq
+
+from actors.wire import Endpoints, Mailbox, bind, codec, connect, identity, receive_all
+from engine.errors import ChorusError
+from engine.instance import Command
+from engine.report import StrategyOutcome
+from engine.status import StrategyStatus
+
+__all__ = ["AskOutcome", "CatchUp", "ControlHub", "ControlLine", "Quit", "Request"]
+
+
+class AskOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
+    """Return state, metrics and errors, once order events are heard through a slice.
+
+    The end of a run is decided while the last releases are still under way; asking for the
+    outcome through the last slice is what makes it complete. -1 asks for it as it is now.
+    """
+
+    through: int = -1
+
+
+class CatchUp(msgspec.Struct, frozen=True, tag="catch_up", tag_field="kind"):
+    """Read what was published before the subscriptions were in force."""
+
+
+class Quit(msgspec.Struct, frozen=True, tag="quit", tag_field="kind"):
+    """End `run` after the candle in hand."""
+
+
+Request = Command | AskOutcome | CatchUp | Quit
+
+
+class _Call(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    number: int
+    request: Request
+
+
+class _Reply(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    number: int
+    error: str
+    outcome: StrategyOutcome | None
+
+
+class _Report(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    status: StrategyStatus
+
+
+_Upward = _Reply | _Report
+
+
+class ControlLine:
+    """A strategy actor's end of the line; its `run` loop owns it."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints, host: str, epoch: int
+    ) -> None:
+        self.socket = connect(
+            context, zmq.DEALER, endpoints.control, identity=identity(host, epoch)
+        )
+        self._calls = codec(_Call)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._deferred: list[_Call] = []
+
+    def serve(
+        self,
+        handle: Callable[[Request], StrategyOutcome | None],
+        *,
+        is_due: Callable[[Request], bool],
+    ) -> None:
+        """Carry out the requests that are there and due; an error goes back to whoever asked.
+
+        A request that is not due yet waits for the next call.
+        """
+        arrived = [self._calls.decode(payload) for (payload,) in receive_all(self.socket)]
+        calls, self._deferred = self._deferred + arrived, []
+        for call in calls:
+            if not is_due(call.request):
+                self._deferred.append(call)
+                continue
+            outcome, error = None, ""
+            try:
+                outcome = handle(call.request)
+            except ChorusError as problem:
+                error = str(problem)
+            self.socket.send(self._encode(_Reply(call.number, error, outcome)))
+
+    @property
+    def has_deferred(self) -> bool:
+        """Tell whether a request waits for its time."""
+        return bool(self._deferred)
+
+    def report(self, status: StrategyStatus) -> None:
+        """Send a status; nobody answers."""
+        self.socket.send(self._encode(_Report(status)))
+
+
+class ControlHub:
+    """The manager's end of all lines, served by a thread of its own.
+
+    Args:
+        endpoints: The engine's data plane.
+        on_status: Called by the hub's thread with every status that arrives.
+    """
+
+    def __init__(self, endpoints: Endpoints, on_status: Callable[[StrategyStatus], None]) -> None:
+        self._on_status = on_status
+        self._mailbox = Mailbox()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[StrategyOutcome | None]] = {}
+        self._router = bind(zmq.Context(), zmq.ROUTER, endpoints.control)
+        self._upward = msgspec.msgpack.Decoder(_Upward)
+        self._encode = msgspec.msgpack.Encoder().encode
+        threading.Thread(target=self._serve, name="control", daemon=True).start()
+
+    def ask(
+        self, host: str, epoch: int, request: Request, *, timeout_s: float
+    ) -> StrategyOutcome | None:
+        """Have a strategy actor carry out a request between two candles; any thread may ask.
+
+        Raises:
+            ChorusError: It refused, or did not answer in time: its own code does not return, or
+                its process is gone.
+        """
+        number = next(self._numbers)
+        reply: Future[StrategyOutcome | None] = Future()
+
+        def send() -> None:
+            self._waiting[number] = reply
+            call = self._encode(_Call(number, request))
+            self._router.send_multipart([identity(host, epoch), call])
+
+        self._mailbox.post(send)
+        try:
+            return reply.result(timeout_s)
+        except TimeoutError as error:
+            self._mailbox.post(lambda: self._waiting.pop(number, None))
+            raise ChorusError(f"strategy {host!r}: no answer within {timeout_s:g} s") from error
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._mailbox.fileno(), zmq.POLLIN)
+        while True:
+            poller.poll()
+            self._mailbox.drain()
+            for _, payload in receive_all(self._router):
+                message = self._upward.decode(payload)
+                if isinstance(message, _Report):
+                    self._on_status(message.status)
+                else:
+                    self._settle(message)
+
+    def _settle(self, message: _Reply) -> None:
+        reply = self._waiting.pop(message.number, None)
+        if reply is None:
+            return
+        if message.error:
+            reply.set_exception(ChorusError(message.error))
+        else:
+            reply.set_result(message.outcome)
