@@ -18,7 +18,16 @@ from concurrent.futures import Future
 import msgspec
 import zmq
 
-from actors.wire import Endpoints, Mailbox, bind, codec, connect, identity, receive_all
+from actors.wire import (
+    Endpoints,
+    Mailbox,
+    bind,
+    codec,
+    connect,
+    identity,
+    receive_addressed,
+    receive_all,
+)
 from engine.errors import ChorusError
 from engine.instance import Command
 from engine.report import StrategyOutcome
@@ -89,7 +98,7 @@ class ControlLine:
 
         A request that is not due yet waits for the next call.
         """
-        arrived = [self._calls.decode(payload) for (payload,) in receive_all(self.socket)]
+        arrived = [self._calls.decode(payload) for payload in receive_all(self.socket)]
         calls, self._deferred = self._deferred + arrived, []
         for call in calls:
             if not is_due(call.request):
@@ -161,7 +170,7 @@ class ControlHub:
         while True:
             poller.poll()
             self._mailbox.drain()
-            for _, payload in receive_all(self._router):
+            for payload in receive_addressed(self._router):
                 message = self._upward.decode(payload)
                 if isinstance(message, _Report):
                     self._on_status(message.status)

@@ -16,6 +16,7 @@ from actors.wire import (
     Mailbox,
     bind,
     codec,
+    publish,
     receive_all,
     stream_topic,
 )
@@ -179,7 +180,7 @@ class MarketDataActor:
                 self._serve(timeout_ms=0)
         self._flush(pending)
         end = SliceBatch(time.monotonic_ns(), [], last=True)
-        self._publisher.send_multipart([SLICES_TOPIC, self._slices.encode(end)])
+        publish(self._publisher, SLICES_TOPIC, self._slices.encode(end))
 
     def _pacer(self) -> Pacer:
         """Return the pacer of the feed; a hole in the data is not waited out."""
@@ -217,13 +218,13 @@ class MarketDataActor:
                 batch.times.append(market_slice.time)
                 batch.candles.append(candle)
         self._published = pending[-1].number
-        send = self._publisher.send_multipart
+        publisher = self._publisher
         for stream, batch in batches.items():
             if not routes(stream):
                 continue
-            send([stream_topic(stream), self._batch.encode(batch)])
-        send([SLICES_TOPIC, self._slices.encode(SliceBatch(now, pending))])
-        send([MARK_TOPIC, self._mark.encode(Mark(now, self._published))])
+            publish(publisher, stream_topic(stream), self._batch.encode(batch))
+        publish(publisher, SLICES_TOPIC, self._slices.encode(SliceBatch(now, pending)))
+        publish(publisher, MARK_TOPIC, self._mark.encode(Mark(now, self._published)))
         pending.clear()
 
     def _serve(self, *, timeout_ms: int) -> None:
@@ -232,13 +233,13 @@ class MarketDataActor:
             if source is self._publisher:
                 self._take_subscriptions()
             elif source is self._credit:
-                for (decided,) in receive_all(self._credit):
+                for decided in receive_all(self._credit):
                     self._decided = max(self._decided, int.from_bytes(decided, "big"))
             else:
                 self._mailbox.drain()
 
     def _take_subscriptions(self) -> None:
-        for (change,) in receive_all(self._publisher):
+        for change in receive_all(self._publisher):
             if change.startswith(_ATTACHED_PREFIX):
                 self._attached.add(change[2:-1].decode())
             elif change.startswith(_DETACHED_PREFIX):

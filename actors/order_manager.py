@@ -19,6 +19,8 @@ from actors.wire import (
     codec,
     connect,
     identity,
+    payload_of,
+    receive_addressed,
     receive_all,
 )
 from engine.config import RunConfig, StrategyConfig
@@ -176,7 +178,7 @@ class OrderManagerActor:
 
     def _take_answers(self) -> None:
         coordinator = self._coordinator
-        for _, payload in receive_all(self._router):
+        for payload in receive_addressed(self._router):
             answer = self._answer.decode(payload)
             now = time.monotonic_ns()
             if coordinator.on_answer(answer):
@@ -185,8 +187,8 @@ class OrderManagerActor:
                     self._latency_ms.append((now - answer.published_ns) / 1e6)
 
     def _take_slices(self) -> None:
-        for _, payload in receive_all(self._subscriber):
-            batch = self._slices.decode(payload)
+        for frame in receive_all(self._subscriber):
+            batch = self._slices.decode(payload_of(frame))
             if not self._started_ns:
                 self._started_ns = time.monotonic_ns()
             self._coordinator.add_slices(batch.slices)

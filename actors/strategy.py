@@ -19,6 +19,7 @@ from actors.wire import (
     codec,
     connect,
     identity,
+    payload_of,
     receive_all,
     stream_topic,
 )
@@ -36,7 +37,9 @@ SLICE_OF_WORK_NS = 100_000_000
 """Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
 
 STATUS_EVERY_NS = 250_000_000
+STATUS_AT_LEAST_EVERY_NS = 1_000_000_000
 
+QUIET_MS = 25
 IDLE_MS = 250
 
 _TO_THE_HEAD = 1 << 62
@@ -75,7 +78,7 @@ class StrategyActor:
         self._spec = spec
         self._market = market
         self._stopping = False
-        self._status_due_ns = 0
+        self._status_sent_ns = 0
         self._work_until_ns = 0
         self._last_status: StrategyStatus | None = None
         self._candles = codec(CandleBatch)
@@ -133,32 +136,39 @@ class StrategyActor:
         runner = self._runner
         more = True
         while not self._stopping:
-            for source, _ in poller.poll(0 if more else IDLE_MS):
-                if source is self._subscriber:
-                    self._take_candles()
-                elif source is self._dealer:
-                    for (payload,) in receive_all(self._dealer):
-                        runner.release(self._releases.decode(payload))
-                    if self._control.has_deferred:
-                        self._control.serve(self._handle, is_due=self._is_due)
-                else:
-                    self._control.serve(self._handle, is_due=self._is_due)
+            ready = poller.poll(0 if more else QUIET_MS)
+            if not ready and not more:
+                self._report_status(STATUS_EVERY_NS)
+                ready = poller.poll(IDLE_MS)
+            for source, _ in ready:
+                self._receive(source)
             self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
             more = runner.run(may_continue=self._may_continue)
             answer = runner.answer()
             if answer is not None:
                 self._dealer.send(self._answers.encode(answer))
-            self._report_status()
+            self._report_status(STATUS_AT_LEAST_EVERY_NS)
+
+    def _receive(self, source: Any) -> None:
+        if source is self._subscriber:
+            self._take_candles()
+            return
+        if source is self._dealer:
+            for payload in receive_all(self._dealer):
+                self._runner.release(self._releases.decode(payload))
+            if not self._control.has_deferred:
+                return
+        self._control.serve(self._handle, is_due=self._is_due)
 
     def _may_continue(self) -> bool:
         return time.monotonic_ns() < self._work_until_ns
 
     def _take_candles(self) -> None:
-        for topic, payload in receive_all(self._subscriber):
-            if topic == MARK_TOPIC:
-                self._runner.mark(self._marks.decode(payload).through)
+        for frame in receive_all(self._subscriber):
+            if frame.startswith(MARK_TOPIC):
+                self._runner.mark(self._marks.decode(payload_of(frame)).through)
                 continue
-            batch = self._candles.decode(payload)
+            batch = self._candles.decode(payload_of(frame))
             gap = self._runner.missing(batch)
             if gap is not None:
                 self._fetch(batch.stream, *gap)
@@ -169,11 +179,16 @@ class StrategyActor:
         payload = ray.get(self._market.replay.remote(stream, from_seq, to_seq))
         self._runner.offer(self._candles.decode(payload))
 
-    def _report_status(self) -> None:
+    def _report_status(self, every_ns: int) -> None:
+        """Send the status if the last one is old enough.
+
+        Nobody waits for a status, everybody for answers: in a quiet moment it goes out often,
+        between two candles of a burst seldom.
+        """
         now = time.monotonic_ns()
-        if now < self._status_due_ns:
+        if now - self._status_sent_ns < every_ns:
             return
-        self._status_due_ns = now + STATUS_EVERY_NS
+        self._status_sent_ns = now
         status = status_of(self._instance, lag=self._runner.queued)
         if status != self._last_status:
             self._last_status = status
