@@ -23,7 +23,7 @@ from engine.status import EngineStatus, idle_status
 
 __all__ = ["EnginePlan", "StrategyManager"]
 
-SUPERVISE_EVERY_S = 0.1
+SUPERVISE_EVERY_S = 0.25
 
 _THREADS_OF_SERVICE = 4
 

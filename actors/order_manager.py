@@ -24,7 +24,8 @@ from actors.wire import (
     receive_all,
 )
 from engine.config import RunConfig, StrategyConfig
-from engine.report import LedgerExtract, extract_of, latency_percentiles
+from engine.latency import LatencyHistogram
+from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Coordinator, Release, SliceBatch, SliceEvent
 from engine.trading import Ledger, OrderManager
 
@@ -33,7 +34,6 @@ __all__ = ["ORDER_MANAGER", "DecisionProgress", "OrderManagerActor", "StalledHos
 ORDER_MANAGER = "#order-manager"
 """Participant name of the order manager on the candle fan-out."""
 
-LATENCY_SAMPLES = 200_000
 CREDIT_EVERY_SLICES = 128
 IDLE_MS = 250
 
@@ -77,7 +77,7 @@ class OrderManagerActor:
         self._window_ns = config.arbitration.window_ms * 1_000_000
         self._base = frozenset(base_streams.values())
         self._epochs: dict[str, int] = {}
-        self._latency_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
+        self._latency = LatencyHistogram()
         self._candles = 0
         self._undecided: deque[tuple[int, int]] = deque()
         self._answered_ns: dict[str, int] = {}
@@ -184,7 +184,7 @@ class OrderManagerActor:
             if coordinator.on_answer(answer):
                 self._answered_ns[answer.host] = now
                 if answer.waiting < 0:
-                    self._latency_ms.append((now - answer.published_ns) / 1e6)
+                    self._latency.add((now - answer.published_ns) / 1e6)
 
     def _take_slices(self) -> None:
         for frame in receive_all(self._subscriber):
@@ -233,5 +233,5 @@ class OrderManagerActor:
             finished=bool(self._finished_ns),
             elapsed_s=(until - self._started_ns) / 1e9 if self._started_ns else 0.0,
             stalled=stalled,
-            latency_ms=latency_percentiles(self._latency_ms),
+            latency_ms=self._latency.percentiles(),
         )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from engine.status import StrategyStatus
 
@@ -24,13 +23,10 @@ __all__ = [
     "StrategyReport",
     "build_report",
     "extract_of",
-    "latency_percentiles",
     "outcome_of",
     "outcome_without_instance",
     "status_of",
 ]
-
-_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 
 class StrategyOutcome(msgspec.Struct, frozen=True):
@@ -125,18 +121,6 @@ class RunReport(msgspec.Struct, frozen=True):
     def to_json(self) -> bytes:
         """Return the report as indented JSON; decimals are strings, times ms UTC."""
         return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=2)
-
-
-def latency_percentiles(samples_ms: Sequence[float]) -> dict[str, float]:
-    """Return the percentiles of a report, empty without samples.
-
-    >>> latency_percentiles([1.0, 2.0, 3.0])["p50"]
-    2.0
-    """
-    if not samples_ms:
-        return {}
-    values = np.percentile(np.asarray(samples_ms, dtype=np.float64), list(_PERCENTILES.values()))
-    return dict(zip(_PERCENTILES, (round(float(v), 4) for v in values), strict=True))
 
 
 def status_of(instance: Instance, *, lag: int = 0) -> StrategyStatus:
