@@ -128,8 +128,9 @@ class RulesStrategy(Strategy):
 
         Without this a rule that holds for several candles would ask for the same order again.
         """
-        return any(
-            order.side is side and order.role in roles for order in self._order.working.values()
+        working = self._order.working
+        return bool(working) and any(
+            order.side is side and order.role in roles for order in working.values()
         )
 
 

@@ -139,17 +139,18 @@ class OrderMirror:
         """Take an order that now works, or works on new terms under the same id."""
         self._undecided.pop(event.intent_id, None)
         known = self.working.get(event.order_id)
+        quantity = event.quantity
         order = WorkingOrder(
-            order_id=event.order_id,
-            intent_id=event.intent_id,
-            symbol=event.symbol,
-            side=event.side,
-            type=event.type,
-            role=event.role,
-            quantity=event.quantity,
-            leaves=event.quantity - (known.quantity - known.leaves if known else 0),
-            price=event.price,
-            trail=event.trail,
+            event.order_id,
+            event.intent_id,
+            event.symbol,
+            event.side,
+            event.type,
+            event.role,
+            quantity,
+            quantity if known is None else quantity - (known.quantity - known.leaves),
+            event.price,
+            event.trail,
         )
         if order.type is OrderType.TRAILING_STOP and order.price is not None:
             order.best = _best_at(float(order.price), float(order.trail or 0), order.side)
@@ -195,10 +196,12 @@ class OrderMirror:
         triggers.count = 0
         triggers.falling, triggers.rising = -inf, inf
         triggers.trailing.clear()
+        follows = False
         for order in self.working.values():
             if order.symbol == symbol:
                 triggers.add(order)
-        self.follows = any(order.type in _STOPS for order in self.working.values())
+            follows = follows or order.type in _STOPS
+        self.follows = follows
 
     def follow(self, symbol: str, candle: Candle) -> None:
         """Move trailing stops with a processed candle, and note the stops it reached."""

@@ -215,7 +215,10 @@ class InstanceState:
         return self._cash + sum(position.unrealised for position in self._present)
 
     def _settled(self) -> float:
-        return float(sum((p.realised - p.fees for p in self._present), start=self._capital))
+        settled = self._capital
+        for position in self._present:
+            settled += position.realised - position.fees
+        return float(settled)
 
     def _cooldown_left(self) -> int:
         return self._guard.cooldown_left(self._main.next_seq - 1)

@@ -74,10 +74,11 @@ class Brackets:
             self._clear(position, working, order, moment.time)
         elif opened > ZERO:
             # If the position changed sides, what protected or closed the old one is void.
-            for other in (*working, *position.exits):
-                if other.sign == order.sign:
-                    self._executions.cancel(other, "reversed", moment.time)
-            working = position.protectors()
+            if working or position.exits:
+                for other in (*working, *position.exits):
+                    if other.sign == order.sign:
+                        self._executions.cancel(other, "reversed", moment.time)
+                working = position.protectors()
             if working or order.protect is not None:
                 fresh = not working or order.fills == 1
                 order.brackets += fresh
@@ -86,9 +87,10 @@ class Brackets:
             self._resize(position, working, moment.time)
 
     def _clear(self, position: Position, working: Sequence[Order], order: Order, time: int) -> None:
-        for other in (*working, *position.exits):
-            self._executions.cancel(other, "flat", time)
-        if order.role in _FORMS:
+        if working or position.exits:
+            for other in (*working, *position.exits):
+                self._executions.cancel(other, "flat", time)
+        if position.entries and order.role in _FORMS:
             # What a stop or target has closed is not entered further.
             for entry in tuple(position.entries):
                 if entry.fills:

@@ -137,7 +137,9 @@ class Desk:
     ) -> Refusal | None:
         """Deal with CLOSE: cancel entries that still work, exit what is held."""
         held = position.quantity
-        exiting = sum((o.leaves for o in position.exits if o.price is None), ZERO)
+        exiting = ZERO
+        if position.exits:
+            exiting = sum((o.leaves for o in position.exits if o.price is None), ZERO)
         size = abs(held) - exiting
         if size <= ZERO:
             return self._nothing_to_close(position, exiting)

@@ -119,10 +119,12 @@ class Drafts:
         opens = entry_quantity(position, order.sign, wanted, price)
         if isinstance(opens, Refusal):
             return opens
-        refusal = check_exposure(position, opens * price)
+        refusal = check_exposure(position, opens, price)
         if refusal is not None:
             return refusal
-        return self._pay(order, opens, min(closing, position.closable(order.sign)), price)
+        if closing:
+            closing = min(closing, position.closable(order.sign))
+        return self._pay(order, opens, closing, price)
 
     def _expected(self, order: Order) -> Decimal:
         """Return the price an order is expected to fill at, slippage of a buyer included."""
@@ -197,8 +199,9 @@ class Drafts:
                 detail=detail,
                 order_id=order.id,
             )
-        for other in tuple(obsolete):
-            self._executions.cancel(other, "replaced")
+        if obsolete:
+            for other in tuple(obsolete):
+                self._executions.cancel(other, "replaced")
         if refusal is not None:
             return refusal
         if order.role is _ENTRY:

@@ -51,8 +51,10 @@ class Executions:
     def need(self, position: Position, opening: Decimal, price: Decimal, kind: int) -> Decimal:
         """Return the capital that opening this much at a price binds and costs."""
         notional = price * opening
-        need = position.margin_of(money_up(notional))
-        rate = self.fee_rate(kind)
+        need = money_up(notional)
+        if position.leverage is not None:
+            need = position.margin_of(need)
+        rate = self._maker if kind == LIMIT else self._taker
         return need + money_up(notional * rate) if rate else need
 
     def budget(self, position: Position, closing: Decimal, price: Decimal, kind: int) -> Decimal:
@@ -176,32 +178,34 @@ class Executions:
         if fee is None:
             rate = self._maker if order.kind == LIMIT else self._taker
             fee = money(price * quantity * rate) if rate else ZERO
-        opened = quantity - position.closable(sign)
+        opened = quantity - position.closable(sign) if position.quantity else quantity
         margin = position.margin
         realised = position.apply(sign, quantity, price)
 
         leaves = order.leaves = order.leaves - quantity
         order.fills += 1
-        if order.opens:
-            order.opens = min(leaves, max(ZERO, order.opens - max(ZERO, opened)))
-        bound = position.margin - margin
+        committed = position.margin - margin
         released = order.reserved
-        if released:
-            if leaves:
+        if leaves:
+            order.opens = min(leaves, max(ZERO, order.opens - max(ZERO, opened)))
+            if released:
                 # What this part took is no longer set aside, even if that is more than its share.
                 share = money(released * quantity / (leaves + quantity))
-                released = min(released, max(share, bound + fee - realised))
-            order.reserved -= released
-        committed = bound - released
+                released = min(released, max(share, committed + fee - realised))
+                order.reserved -= released
+        else:
+            order.opens = order.reserved = ZERO
+        committed -= released
         position.wallet.book(realised, fee, committed, time)
         position.purse.book(realised, fee, committed, time)
         self._blotter.filled(order, quantity, price, fee, realised, time=time)
-        if not leaves:
+        if leaves:
+            self.engage(position)
+        else:
             self._finish(order, time)
         brackets = self._brackets
         assert brackets is not None  # noqa: S101  connect() precedes every fill
         brackets.after_fill(order, opened, price, moment)
-        self.engage(position)
 
     def _finish(self, order: Order, time: int) -> None:
         if order.cut:

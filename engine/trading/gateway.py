@@ -7,7 +7,9 @@ beside it. Everything a gateway does to an order it reports to its `ExecutionLis
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from engine.trading.orders import NetOrder, Order, SymbolBook
 from engine.types import Candle, Tick
@@ -15,7 +17,7 @@ from engine.types import Candle, Tick
 __all__ = ["ExecutionListener", "Gateway", "Moment"]
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """When a fill happens, all ms UTC.
 
     Attributes:

@@ -233,18 +233,20 @@ class OrderManager:
                 # Repeated, but its outcome is forgotten; recording it again would change history.
                 blotter.rejected(decision.instance, intent_id, "", *_STALE)
                 continue
-            before = len(blotter.events)
+            events = blotter.events
+            before = len(events)
             if participant.withdrawn is None:
                 self._desk.handle(participant, intent_id, intent, decision.time)
             else:
                 refusal = Refusal("withdrawn", participant.withdrawn)
                 self._desk.refuse(participant, intent_id, intent, decision.time, refusal)
-            participant.remember(intent_id, tuple(blotter.events[before:]))
+            participant.remember(intent_id, tuple(events[before:] if before else events))
         if participant is not None and seq > newest:
             participant.newest[stream] = seq
 
     def _submit(self, order: Order) -> None:
-        self._blotter.accepted(order, self._blotter.time)
+        blotter = self._blotter
+        blotter.accepted(order, blotter.time)
         self._gateway.submit(order)
 
     def _gather(self, order: Order) -> None:

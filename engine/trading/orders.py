@@ -168,7 +168,7 @@ class SymbolBook:
         nets: Working net orders by id.
         restless: Something must be looked at whatever the candle's prices are.
         floor: A candle whose low stays above it, and ...
-        ceiling: ... whose high stays below it, touches no order, unless `restless`.
+        ceiling: ... whose high stays below it, touches no order; both void while `restless`.
         dirty: The three above must be settled again.
     """
 
@@ -221,12 +221,15 @@ class SymbolBook:
 
     def settle(self) -> None:
         """Work out which candles can be passed over without looking at each order."""
-        floor, ceiling, restless = -_INFINITY, _INFINITY, bool(self.nets)
+        self.dirty = False
+        self.restless = True
+        if self.nets:
+            return
+        floor, ceiling = -_INFINITY, _INFINITY
         for order in self.orders.values():
             kind = order.kind
             if kind == MARKET or order.triggered or order.inside:
-                restless = True
-                continue
+                return
             level = order.level
             if kind == TRAIL:
                 # One side triggers it, the other one moves its best price.
@@ -236,4 +239,4 @@ class SymbolBook:
                 floor = max(floor, level)
             else:
                 ceiling = min(ceiling, level)
-        self.floor, self.ceiling, self.restless, self.dirty = floor, ceiling, restless, False
+        self.floor, self.ceiling, self.restless = floor, ceiling, False

@@ -63,7 +63,8 @@ class PaperGateway:
     def __init__(
         self, config: ExecutionConfig, listener: ExecutionListener, nets: NetMatcher
     ) -> None:
-        self._listener = listener
+        self._clip = listener.clip
+        self._execute = listener.execute
         self._nets = nets
         self._share = config.volume_share
         slip = config.slippage_bps / _BPS
@@ -223,9 +224,9 @@ class PaperGateway:
             used = order.ticked if order.ticked_open == opened else ZERO
             quantity = min(quantity, order.book.instrument.quantity(cap - used))
         if quantity > ZERO:
-            quantity = self._listener.clip(order, quantity, price)
+            quantity = self._clip(order, quantity, price)
         if quantity > ZERO:
-            self._listener.execute(order, quantity, price, moment)
+            self._execute(order, quantity, price, moment)
 
     def _fill_net(self, net: NetOrder, price: Decimal, moment: Moment, cap: Decimal | None) -> None:
         instrument = net.book.instrument

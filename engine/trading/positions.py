@@ -170,15 +170,20 @@ class Position:
             self.cost = cost + notional
         else:
             size = abs(held)
-            closing = min(quantity, size)
-            realised = self.profit_at(price, closing)
-            if quantity < size:
-                self.cost = cost - money(cost * closing / size)
+            if quantity == size:
+                # By far the most frequent: as below, without working the same amounts out again.
+                realised = notional - cost if held > ZERO else cost - notional
+                self.cost = notional - notional
             else:
-                self.cost = notional - money(price * closing)
+                closing = min(quantity, size)
+                realised = self.profit_at(price, closing)
+                if quantity < size:
+                    self.cost = cost - money(cost * closing / size)
+                else:
+                    self.cost = notional - money(price * closing)
             self.realised += realised
         self.quantity = held + signed
-        self.margin = self.margin_of(self.cost)
+        self.margin = self.cost if self.leverage is None else self.margin_of(self.cost)
         holding = self.holding
         holding.quantity += signed
         # The signed cost moves by the notional of the trade, corrected by what was realised.

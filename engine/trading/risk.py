@@ -90,14 +90,14 @@ def check_account(position: Position, time: int) -> Refusal | None:
     return None
 
 
-def check_exposure(position: Position, notional: Decimal) -> Refusal | None:
-    """Check the account's gross exposure with an entry of this notional added."""
+def check_exposure(position: Position, opens: Decimal, price: Decimal) -> Refusal | None:
+    """Check the account's gross exposure with an entry of this quantity and price added."""
     account = position.participant.account
     multiple = account.config.max_gross_exposure
     if multiple is None:
         return None
     wallet = position.wallet
-    gross = notional
+    gross = opens * price
     for holding in wallet.holdings.values():
         for member in holding.members.values():
             gross += member.cost

@@ -37,7 +37,9 @@ def entry_quantity(
     """
     config = position.participant.config
     limit = config.risk.max_position_size * position.purse.balance * config.leverage
-    most = limit - _taken(position, sign, price)
+    most = limit
+    if position.quantity or position.entries:
+        most -= _taken(position, sign, price)
     if most <= ZERO:
         return Refusal(
             "max_position_size",
