@@ -153,18 +153,40 @@ class RunConfig(ConfigModel):
                 )
         return self
 
+    @property
+    def wanted_streams(self) -> tuple[str, ...]:
+        """Return the ids of the streams of all enabled strategies, each once, in order."""
+        return tuple(
+            dict.fromkeys(
+                stream
+                for strategy in self.strategies
+                if strategy.enabled
+                for stream in strategy.streams
+            )
+        )
+
     def account_of(self, strategy: StrategyConfig) -> AccountConfig:
-        """Return the account a strategy trades on: the named one, else the first."""
+        """Return the account a strategy trades on: the named one, without a name the first.
+
+        Raises:
+            ConfigError: There is no account of that name; possible for a strategy that was not
+                part of the file.
+        """
+        if not strategy.account:
+            return self.accounts[0]
         for account in self.accounts:
             if account.id == strategy.account:
                 return account
-        return self.accounts[0]
+        raise ConfigError(
+            f"strategy {strategy.id!r}: account {strategy.account!r} is not defined "
+            f"(defined: {', '.join(account.id for account in self.accounts)})"
+        )
 
     def capital_of(self, strategy: StrategyConfig) -> Decimal:
         """Return a strategy's capital: its own, else its account's balance of the quote currency.
 
         Raises:
-            ConfigError: The account has no balance of that currency.
+            ConfigError: The account is not defined, or has no balance of that currency.
         """
         if strategy.capital is not None:
             return strategy.capital

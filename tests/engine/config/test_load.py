@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from engine.config import InvalidConfigError, load_run, load_run_with_places
+from engine.config import (
+    InvalidConfigError,
+    RunConfig,
+    StrategyConfig,
+    load_run,
+    load_run_with_places,
+)
 from engine.errors import ConfigError
 
 ONE = {"id": "a", "type": "X", "symbol": "A/B", "timeframe": "1m"}
@@ -184,3 +190,31 @@ def test_a_loaded_run_gives_places_to_later_findings(tmp_path: Path) -> None:
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_run(tmp_path / "nope.yaml")
+
+
+def test_the_wanted_streams_are_those_of_enabled_strategies_each_once_in_order() -> None:
+    config = RunConfig.model_validate(
+        {
+            "strategies": [
+                {**ONE, "id": "b", "timeframes": ["5m", "1m"], "timeframe": "5m"},
+                {**ONE, "id": "off", "timeframe": "1h", "enabled": False},
+                ONE,
+                {**ONE, "id": "c", "symbol": "C/B"},
+            ]
+        }
+    )
+    assert config.wanted_streams == ("paper:A/B:5m", "paper:A/B:1m", "paper:C/B:1m")
+
+
+def test_the_account_of_a_strategy_is_the_named_one_or_the_first_and_never_another() -> None:
+    accounts = [{"id": "one", "balances": {"B": 5}}, {"id": "two", "balances": {"B": 7}}]
+    config = RunConfig.model_validate({"accounts": accounts, "strategies": [ONE]})
+    named = {
+        name: StrategyConfig.model_validate({**ONE, "account": name})
+        for name in ("", "two", "three")
+    }
+    assert config.account_of(named[""]).id == "one"
+    assert config.account_of(named["two"]).id == "two"
+    for ask in (config.account_of, config.capital_of):
+        with pytest.raises(ConfigError, match=r"'a': account 'three' is not defined .*one, two"):
+            ask(named["three"])
