@@ -11,8 +11,10 @@ __all__ = [
     "MoneyError",
     "PluginError",
     "RuleError",
+    "StoppedError",
     "StrategyError",
     "TradingError",
+    "start_failure",
 ]
 
 
@@ -44,6 +46,10 @@ class PluginError(ChorusError):
     """A strategy file cannot be loaded or does not keep the interface."""
 
 
+class StoppedError(ChorusError):
+    """A run was stopped by its user before there was anything to report."""
+
+
 class StrategyError(ChorusError):
     """Strategy code raised, or broke its contract, while an instance was running."""
 
@@ -58,3 +64,12 @@ class MoneyError(ChorusError):
 
 class TradingError(ChorusError):
     """The order manager was called out of order, or a gateway broke its contract."""
+
+
+def start_failure(error: BaseException) -> str:
+    """Return the cause of a strategy that could not be started.
+
+    It is written to the ledger, so it is the same text in a backtest and in an actor.
+    """
+    text = str(error) if isinstance(error, ChorusError) else f"{type(error).__name__}: {error}"
+    return f"could not start: {text}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.errors import start_failure
 from engine.instance import Instance, build
 from engine.money import instruments_by_symbol
 from engine.report import (
@@ -48,6 +49,7 @@ class Backtest:
         self._missing = frozenset(market.missing)
         self.manager = OrderManager(config, base_streams=market.base_streams, ledger=Ledger())
         self.instances: dict[str, Instance] = {}
+        self._failures: dict[str, str] = {}
         self._routes: dict[str, list[Callable[[Any], Decision | None]]] = {}
         self._base = frozenset(market.base_streams.values())
         self.candles = 0
@@ -60,13 +62,16 @@ class Backtest:
         return [stream for stream in strategy.streams if stream in self._missing]
 
     def _add(self, strategy: StrategyConfig, catalog: Catalog) -> None:
+        """Build a strategy; one that cannot be built is withdrawn and the others play on."""
+        loaded, capital = catalog.types[strategy.type], self._config.capital_of(strategy)
+        instruments = instruments_by_symbol(self._config.instruments)
         self.manager.register(strategy)
-        instance = build(
-            strategy,
-            catalog.types[strategy.type],
-            instruments=instruments_by_symbol(self._config.instruments),
-            capital=self._config.capital_of(strategy),
-        )
+        try:
+            instance = build(strategy, loaded, instruments=instruments, capital=capital)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
+            cause = self._failures[strategy.id] = start_failure(error)
+            self.manager.withdraw(strategy.id, cause)
+            return
         self.instances[strategy.id] = instance
         for stream in strategy.streams:
             self._routes.setdefault(stream, []).append(instance.on_candle)
@@ -107,6 +112,7 @@ class Backtest:
                 self.slice_number = market_slice.number
                 if not watch():
                     return False
+        self.slice_number = self._market.total_slices - 1
         return True
 
     def _deliver(self, events: Iterable[OrderEvent]) -> None:
@@ -119,16 +125,23 @@ class Backtest:
         return [
             status_of(instance)
             if (instance := self.instances.get(strategy.id)) is not None
-            else idle_status(strategy, self._lacks(strategy))
+            else self._status_without_instance(strategy)
             for strategy in self._config.strategies
         ]
+
+    def _status_without_instance(self, strategy: StrategyConfig) -> StrategyStatus:
+        status = idle_status(strategy, self._lacks(strategy))
+        cause = self._failures.get(strategy.id)
+        if cause is None:
+            return status
+        return msgspec.structs.replace(status, status="error", cause=cause)
 
     def outcomes(self) -> dict[str, StrategyOutcome]:
         """Return the final state of every strategy of the configuration."""
         return {
             strategy.id: outcome_of(instance)
             if (instance := self.instances.get(strategy.id)) is not None
-            else outcome_without_instance(idle_status(strategy, self._lacks(strategy)))
+            else outcome_without_instance(self._status_without_instance(strategy))
             for strategy in self._config.strategies
         }
 
@@ -158,9 +171,6 @@ def run_backtest(
         The report; its ledger hash equals that of the actors on the same candles.
     """
     backtest = Backtest(config, catalog, market)
-    # What exists by now lives until the end. Left to itself, the collector looks through all of it
-    # again whenever the ledger has grown, for a fifth of a short run's time.
-    gc.freeze()
     started = time.perf_counter()
 
     def watch(phase: str = "running") -> bool:
@@ -180,11 +190,17 @@ def run_backtest(
             )
         return not stop()
 
-    finished = backtest.run(every=STATUS_EVERY_SLICES, watch=watch)
+    # What exists by now lives until the end. Left to itself, the collector looks through all of it
+    # again whenever the ledger has grown, for a fifth of a short run's time.
+    gc.freeze()
+    try:
+        finished = backtest.run(every=STATUS_EVERY_SLICES, watch=watch)
+    finally:
+        gc.unfreeze()
     elapsed_s = time.perf_counter() - started
-    gc.unfreeze()
     watch("done")
     extract = EngineExtract(
+        strategies=list(config.strategies),
         outcomes=backtest.outcomes(),
         ledger=extract_of(backtest.manager),
         candles=backtest.candles,
