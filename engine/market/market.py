@@ -61,6 +61,8 @@ class Market:
         base_streams: ``venue:symbol`` to the id of the stream its orders are matched on; the
             symbol is spelled as the wanted streams spell it (see `engine.market.plan`).
         missing: Wanted streams without data; `notices` says why for each.
+        uncovered: Streams that come from another file than their base stream: their candles need
+            not hold what the base candles traded, so they do not tell which orders can fill.
         notices: For people: what was decided on their behalf, what was left out.
         reports: One per source: rows, rejections by reason with examples, gaps.
         speed: ``max`` or times real time; waiting is up to the caller (`Pacer`).
@@ -80,6 +82,7 @@ class Market:
         self.streams: tuple[str, ...] = self._timeline.streams
         self.base_streams: dict[str, str] = dict(plan.base_streams)
         self.missing: tuple[str, ...] = plan.missing
+        self.uncovered: frozenset[str] = frozenset(plan.uncovered)
         self.notices: tuple[str, ...] = (*plan.notices, *notices)
         self.reports: tuple[FileReport, ...] = tuple(reports)
         self.speed: Literal["max"] | float = speed

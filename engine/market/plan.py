@@ -44,12 +44,14 @@ class StreamPlan(msgspec.Struct, frozen=True):
         streams: Wanted and base streams with their candles.
         base_streams: ``venue:symbol`` (spelled as wanted) to the id of its base stream.
         missing: Wanted streams without data, as wanted.
+        uncovered: Played streams that are not made of their symbol's base candles.
         notices: For people: what was decided on their behalf.
     """
 
     streams: tuple[TimelineStream, ...]
     base_streams: dict[str, str]
     missing: tuple[str, ...]
+    uncovered: tuple[str, ...]
     notices: tuple[str, ...]
 
 
@@ -80,6 +82,7 @@ class _Planner:
         self._streams: dict[str, TimelineStream] = {}
         self._base_streams: dict[str, str] = {}
         self._missing: list[str] = []
+        self._uncovered: list[str] = []
         self._notices: list[str] = []
         self._served: set[str] = set()
         self._aggregated: dict[tuple[str, str], tuple[CandleColumns, Ints]] = {}
@@ -98,6 +101,7 @@ class _Planner:
             streams=tuple(self._streams.values()),
             base_streams=self._base_streams,
             missing=tuple(self._missing),
+            uncovered=tuple(self._uncovered),
             notices=tuple(dict.fromkeys(self._notices)),
         )
 
@@ -132,6 +136,8 @@ class _Planner:
         self._base_streams[f"{wanted.venue}:{wanted.symbol}"] = str(base_id)
         self._add(base_id, base, key)
         self._add(wanted, source, key)
+        if source is not base:
+            self._uncovered.append(str(wanted))
         self._compare_ranges(base, source)
         return ""
 

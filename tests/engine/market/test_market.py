@@ -296,3 +296,28 @@ def test_the_speed_of_the_configuration_is_passed_on(write_candles: Any) -> None
     path = write_candles("A-B_1m.parquet", 3)
     assert replay(["paper:A/B:1m"], path).speed == "max"
     assert replay(["paper:A/B:1m"], path, config=MarketConfig(speed=60)).speed == 60.0
+
+
+def test_streams_of_another_file_than_their_base_are_uncovered(write_candles: Any) -> None:
+    wanted = ["paper:A/B:1m", "paper:A/B:5m", "paper:A/B:15m", "paper:C/B:5m", "paper:D/B:1m"]
+    market = replay(
+        wanted,
+        write_candles("A-B_1m.parquet", 60),
+        write_candles("A-B_5m.parquet", 12),
+        write_candles("C-B_5m.parquet", 12),
+    )
+    assert market.missing == ("paper:D/B:1m",)
+    # 15m is made of the base's candles although the 5m file would divide it too.
+    assert market.uncovered == {"paper:A/B:5m"}
+
+
+def test_what_is_aggregated_from_another_file_than_the_base_is_uncovered(
+    write_candles: Any,
+) -> None:
+    market = replay(
+        ["paper:A/B:10m", "paper:A/B:15m"],
+        write_candles("A-B_3m.parquet", 30),
+        write_candles("A-B_5m.parquet", 20),
+    )
+    assert market.base_streams == {"paper:A/B": "paper:A/B:3m"}
+    assert market.uncovered == {"paper:A/B:10m"}
