@@ -7,7 +7,9 @@ discovered, an edited one is loaded anew, and every process that loads it gets t
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import dis
 import hashlib
 import importlib.abc
 import importlib.util
@@ -194,11 +196,41 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # foreign code raises anything; reported
+        with _foreign_code(path):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[name]
-        raise PluginError(f"plugin {path}: {type(error).__name__}: {error}") from error
+        raise
     return module
+
+
+@contextlib.contextmanager
+def _foreign_code(path: Path, what: str = "") -> Iterator[None]:
+    """Run a file's own code: it may raise anything, and what it prints is no result of ours.
+
+    Raises:
+        PluginError: It raised, whatever it was; chained. Only Ctrl-C goes through.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not _is_raised_in(path, error):
+            raise
+        fault = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise PluginError(f"plugin {path}: {what}{fault}") from error
+
+
+def _is_raised_in(path: Path, error: BaseException) -> bool:
+    """Return whether a `raise` in the file raised this; Ctrl-C comes out of any other code."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return False
+    code = innermost.tb_frame.f_code
+    is_raise = code.co_code[innermost.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return is_raise and code.co_filename == str(path)
 
 
 def _strategy_class(module: ModuleType, path: Path) -> type[StrategyPlugin]:
@@ -232,16 +264,13 @@ def _strategy_class(module: ModuleType, path: Path) -> type[StrategyPlugin]:
 
 def _check_schema(cls: type[StrategyPlugin], path: Path) -> None:
     try:
-        schema = cls.get_parameters_schema()
+        with _foreign_code(path, "get_parameters_schema: "):
+            schema = cls.get_parameters_schema()
         Draft7Validator.check_schema(schema)
     except SchemaError as error:
         raise PluginError(
             f"plugin {path}: get_parameters_schema is not a JSON Schema (Draft 7): "
             f"{error.json_path}: {error.message}"
-        ) from error
-    except Exception as error:  # foreign code raises anything; reported
-        raise PluginError(
-            f"plugin {path}: get_parameters_schema: {type(error).__name__}: {error}"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Plugin files: found without registering, and broken ones never in the way of others."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_the_built_in_types_are_found_and_none_is_broken() -> None:
         ("def f(:\n", "SyntaxError: invalid syntax", 1),
         ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'", 1),
         ("import sys\n\nsys.exit(3)\n", "SystemExit: 3", 3),
+        ("\nraise KeyboardInterrupt\n", "KeyboardInterrupt", 2),
+        ("\nraise GeneratorExit('mine')\n", "GeneratorExit: mine", 2),
+        ("class Own(BaseException): ...\nraise Own('mine')\n", "Own: mine", 2),
         ("x = 1\n", "needs exactly one subclass of strategies.Strategy, has none", 0),
         (good() + good("Other", "OTHER"), "has Mine, Other", 0),
         (
@@ -88,6 +92,12 @@ def test_the_built_in_types_are_found_and_none_is_broken() -> None:
             "get_parameters_schema: NameError: name 'undefined_name' is not defined",
             12,
         ),
+        (
+            good() + "    @classmethod\n    def get_parameters_schema(cls):\n"
+            "        raise SystemExit('mine')\n",
+            "get_parameters_schema: SystemExit: mine",
+            12,
+        ),
     ],
 )
 def test_a_broken_file_is_reported_with_its_line_and_the_rest_still_load(
@@ -108,10 +118,28 @@ def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     assert list(broken_of(discover([tmp_path]))) == ["binary.py"]
 
 
-def test_a_user_can_still_interrupt_a_slow_plugin(tmp_path: Path) -> None:
-    file = write(tmp_path, "slow.py", "raise KeyboardInterrupt\n")
-    with pytest.raises(KeyboardInterrupt):
-        load_file(file)
+@pytest.mark.parametrize("ending", ["", "while True: pass\n"])
+def test_a_user_can_still_interrupt_a_slow_plugin(tmp_path: Path, ending: str) -> None:
+    slow = "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\n"
+    slow += ending or "import select\nselect.select([], [], [], 60)\n"
+    file = write(tmp_path, "slow.py", slow)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C would
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            load_file(file)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_what_a_file_prints_while_it_is_loaded_goes_to_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema = "    @classmethod\n    def get_parameters_schema(cls):\n"
+    schema += "        print('schema')\n        return {}\n"
+    load_file(write(tmp_path, "loud.py", "print('loading')\n" + good() + schema))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "loading\nschema\n"
 
 
 def test_a_type_name_used_twice_is_reported_and_the_first_one_kept(tmp_path: Path) -> None:
