@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +15,7 @@ import msgspec
 
 from api.logs import configure_logging
 from api.settings import read_settings
-from engine.catalog import Catalog, default_folders, discover
+from engine.catalog import Catalog, LoadedType, default_folders, discover
 from engine.config import (
     InvalidConfigError,
     LoadedRun,
@@ -27,7 +30,7 @@ from engine.instance.parameters import check_parameters
 from engine.market import Market, open_market, parse_file_spec
 from engine.money import parse_symbol
 from engine.rules import compile_rules
-from indicators import IndicatorError
+from indicators import IndicatorError, IndicatorSpec
 
 __all__ = ["Prepared", "market_problems", "open_catalog", "prepare", "strategy_problems"]
 
@@ -162,7 +165,7 @@ def _type_problems(
     loaded: LoadedRun, catalog: Catalog, strategy: StrategyConfig, place: tuple[str, int]
 ) -> Iterator[Problem]:
     try:
-        cls = catalog.get(strategy.type).cls
+        loaded_type = catalog.get(strategy.type)
     except ConfigError as error:
         yield loaded.problem((*place, "type"), str(error))
         for broken in catalog.broken:
@@ -171,7 +174,7 @@ def _type_problems(
     problems: list[Problem] = []
     parameters = strategy.parameters
     try:
-        parameters = check_parameters(cls, strategy.parameters, strategy=strategy.id)
+        parameters = check_parameters(loaded_type.cls, strategy.parameters, strategy=strategy.id)
     except ConfigError as error:
         problems += [_parameter_problem(loaded, place, line) for line in str(error).split("\n")]
     if strategy.rules is not None:
@@ -182,11 +185,41 @@ def _type_problems(
             if not (known and "parameters." in problem.message)
         ]
     if not problems:
-        try:
-            cls.indicator_specs(strategy, parameters)
-        except (ChorusError, IndicatorError) as error:
-            problems.append(loaded.problem(place, str(error)))
+        fault = _indicator_fault(loaded_type, strategy, parameters)
+        problems += [loaded.problem(place, fault)] if fault else []
     yield from problems
+
+
+def _indicator_fault(
+    loaded_type: LoadedType, strategy: StrategyConfig, parameters: Mapping[str, Any]
+) -> str:
+    """Return what is wrong with the indicators a strategy type asks for; empty for nothing."""
+    file = str(loaded_type.file)
+    try:
+        with redirect_stdout(sys.stderr):  # what it prints is no result of ours
+            specs: Any = loaded_type.cls.indicator_specs(strategy, parameters)
+    except (ChorusError, IndicatorError) as error:
+        return str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code raises anything; reported
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == file]
+        at = f"{file}:{lines[-1]}" if lines else file
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return f"strategy {strategy.id!r}: {at}: indicator_specs raised {said}"
+    if not isinstance(specs, Mapping):
+        found = repr(specs)
+    elif wrong := [
+        (name, item)
+        for name, item in specs.items()
+        if not (isinstance(name, str) and isinstance(item, IndicatorSpec))
+    ]:
+        found = f"{wrong[0][0]!r}: {wrong[0][1]!r}"
+    else:
+        return ""
+    return (
+        f"strategy {strategy.id!r}: {file}: indicator_specs must return a mapping of names to "
+        f"indicators (indicators.spec), returned {found:.80}"
+    )
 
 
 def _parameter_problem(loaded: LoadedRun, place: tuple[str, int], line: str) -> Problem:

@@ -314,6 +314,54 @@ def test_a_broken_plugin_is_named_where_its_type_is_missed(
     refused(chorus("validate", path), f"{tmp_path}/plugins/grid.py:1:", "nothing_like_this")
 
 
+PLUGIN = """\
+from strategies import Strategy, StrategyMetadata
+
+
+class Odd(Strategy):
+    metadata = StrategyMetadata(type="ODD")
+
+    @classmethod
+    def indicator_specs(cls, config, parameters):
+        print("asked")
+        {body}
+
+    def on_candle(self, candle):
+        pass
+"""
+
+OF_PLUGIN = """\
+market: {synthetic: {symbols: [{symbol: BTC/USDT}], candles: 200}}
+strategies:
+  - {id: a, type: ODD, symbol: BTC/USDT, timeframe: 1m}
+plugin_folders: [plugins]
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ZeroDivisionError('oops')", ":10: indicator_specs raised ZeroDivisionError: oops"),
+        ("raise SystemExit", ":10: indicator_specs raised SystemExit"),
+        ("return None", ": indicator_specs must return a mapping of names to indicators"),
+        ("return {'rsi': 14}", "(indicators.spec), returned 'rsi': 14"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "backtest", "run"])
+def test_indicators_a_plugin_cannot_name_are_its_own_fault(
+    chorus: Chorus, write: Write, command: str, body: str, said: str
+) -> None:
+    path = write(OF_PLUGIN)
+    plugin = path.parent / "plugins" / "odd.py"
+    plugin.parent.mkdir()
+    plugin.write_text(PLUGIN.format(body=body))
+    result = chorus(command, path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    place = f"error: {path}:3:5: strategies[0]: strategy 'a': {plugin}"
+    assert result.stderr.startswith(f"asked\n{place}")
+    assert said in result.stderr
+
+
 def test_a_defect_is_reported_without_a_traceback_unless_asked_for(
     chorus: Chorus, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
