@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from engine.config.base import ConfigModel
 from engine.errors import ConfigError
 from engine.timeframes import timeframe_ms
 
 __all__ = ["RiskConfig", "RuleConfig", "RulesConfig", "SizingConfig", "StrategyConfig"]
+
+RULES_TYPE = "RULES"
+"""The one strategy type that reads `indicators` and `rules`."""
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
@@ -112,7 +116,7 @@ class StrategyConfig(ConfigModel):
             return data
         filled = dict(data)
         if not filled.get("type") and filled.get("rules") is not None:
-            filled["type"] = "RULES"
+            filled["type"] = RULES_TYPE
         for one, many in (("symbol", "symbols"), ("timeframe", "timeframes")):
             if filled.get(one) and not filled.get(many):
                 filled[many] = (filled[one],)
@@ -133,6 +137,19 @@ class StrategyConfig(ConfigModel):
             except ConfigError as error:
                 # pydantic gives a place to a ValueError only.
                 raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("indicators", "rules")
+    @classmethod
+    def _belong_to_rules(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = info.data.get("type", "")
+        if value and kind and kind != RULES_TYPE:
+            near = get_close_matches(kind.upper(), [RULES_TYPE], n=1)
+            hint = f" (did you mean {RULES_TYPE!r}?)" if near else ""
+            raise ValueError(
+                f"`{info.field_name}` belongs to the type {RULES_TYPE}, the type {kind!r} does not "
+                f"read it{hint}; leave it out, or leave out `type`"
+            )
         return value
 
     @model_validator(mode="after")

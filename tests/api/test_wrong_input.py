@@ -65,8 +65,15 @@ CONFIGURATIONS = {
         (":6:5: strategies[0].timeframe: timeframe '7m' is not known; use one of 1m, 3m",),
     ),
     "unknown strategy type": (
-        GOOD + "    type: RULE\n",
-        (":11:5: strategies[0].type:", "did you mean 'RULES'?"),
+        GOOD + "  - {id: two, type: RULE, symbol: BTC/USDT, timeframe: 1m}\n",
+        (":11:15: strategies[1].type:", "did you mean 'RULES'?"),
+    ),
+    "rules of a type that reads none": (
+        GOOD + "    type: EMA_CROSS\n",
+        (
+            ":7:5: strategies[0].indicators: `indicators` belongs to the type RULES",
+            ":8:5: strategies[0].rules: `rules` belongs to the type RULES",
+        ),
     ),
     "unknown indicator": (
         changed("{rsi: {period: 14}}", "{rssi: {period: 14}}"),
@@ -310,7 +317,7 @@ def test_a_broken_plugin_is_named_where_its_type_is_missed(
 ) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "grid.py").write_text("import nothing_like_this\n")
-    path = write(GOOD + "    type: GRID\nplugin_folders: [plugins]\n")
+    path = write(OF_PLUGIN.replace("ODD", "GRID"))
     refused(chorus("validate", path), f"{tmp_path}/plugins/grid.py:1:", "nothing_like_this")
 
 

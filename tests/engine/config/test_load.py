@@ -218,3 +218,21 @@ def test_the_account_of_a_strategy_is_the_named_one_or_the_first_and_never_anoth
     for ask in (config.account_of, config.capital_of):
         with pytest.raises(ConfigError, match=r"'a': account 'three' is not defined .*one, two"):
             ask(named["three"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("rules", {"entry": {"condition": "close > 1"}}), ("indicators", {"rsi": {"period": 14}})],
+)
+def test_what_only_rules_read_is_refused_for_another_type(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    (problem,) = problems(tmp_path, {"strategies": [{**ONE, field: value}]})
+    assert (
+        f"strategies[0].{field}: `{field}` belongs to the type RULES, the type 'X' does not read "
+        "it; leave it out, or leave out `type`"
+    ) in problem
+    (problem,) = problems(tmp_path, {"strategies": [{**ONE, field: value, "type": "rule"}]})
+    assert "(did you mean 'RULES'?)" in problem
+    for fine in ({**ONE, "type": "RULES", field: value}, {**ONE, "indicators": {}, "rules": None}):
+        assert load_run(written(tmp_path, fine)).strategies[0].id == "a"
