@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -13,9 +14,15 @@ from typing import Any
 
 import ray
 
+from engine.errors import ConfigError
+
 __all__ = ["ACTOR_OPTIONS", "embedded_cluster", "spawn"]
 
-_FOLDER_PREFIX = "chorus-"
+_FOLDER_PREFIX = "chorus-engine-"
+_LOCK_NAME = "in-use.lock"
+_LONGEST_HOME = 26
+"""Ray's own sockets lie up to 80 bytes below, and the system allows 107 in all."""
+
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 ACTOR_OPTIONS: dict[str, Any] = {
@@ -40,8 +47,12 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
     Yields:
         A private folder (mode 0700) for the engine's sockets.
     """
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
+    home = _home()
+    _sweep(home)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=home))
+    # The lock says "in use" to every other engine, and goes with the process however it ends.
+    lock = os.open(folder / _LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         ray.init(
             address="local",
@@ -55,25 +66,35 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
         yield folder / "data"
     finally:
         ray.shutdown()
+        os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep() -> None:
+def _home() -> Path:
+    """Return the folder for temporary files, or a shorter one where its path is too long.
+
+    Raises:
+        ConfigError: There is none short enough.
+    """
+    for home in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(home)) <= _LONGEST_HOME and os.access(home, os.W_OK):
+            return home
+    raise ConfigError(
+        f"folder {tempfile.gettempdir()!r} for temporary files: Unix sockets need a path of at "
+        f"most {_LONGEST_HOME} bytes; set TMPDIR to a shorter one"
+    )
+
+
+def _sweep(home: Path) -> None:
     """Remove the folders of engines that were killed before they could tidy up."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    for folder in home.glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(folder / _LOCK_NAME, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def spawn(actor_class: type, *args: Any, threads: int, **options: Any) -> Any:

@@ -31,9 +31,10 @@ from actors.wire import (
 from engine.errors import ChorusError
 from engine.instance import Command
 from engine.report import StrategyOutcome
+from engine.sequencing import SliceEvent
 from engine.status import StrategyStatus
 
-__all__ = ["AskOutcome", "CatchUp", "ControlHub", "ControlLine", "Quit", "Request"]
+__all__ = ["AskOutcome", "CatchUp", "ControlHub", "ControlLine", "GoLive", "Request"]
 
 
 class AskOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
@@ -47,14 +48,23 @@ class AskOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
 
 
 class CatchUp(msgspec.Struct, frozen=True, tag="catch_up", tag_field="kind"):
-    """Read what was published before the subscriptions were in force."""
+    """Read what was published so far and live through it up to a slice.
+
+    `events` are the instance's order events of earlier starts up to and including that slice.
+    """
+
+    through: int
+    events: list[SliceEvent]
 
 
-class Quit(msgspec.Struct, frozen=True, tag="quit", tag_field="kind"):
-    """End `run` after the candle in hand."""
+class GoLive(msgspec.Struct, frozen=True, tag="go_live", tag_field="kind"):
+    """Take part from a slice on; `events` are all order events of earlier starts."""
+
+    live_from: int
+    events: list[SliceEvent]
 
 
-Request = Command | AskOutcome | CatchUp | Quit
+Request = Command | AskOutcome | CatchUp | GoLive
 
 
 class _Call(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -69,6 +79,7 @@ class _Reply(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class _Report(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    epoch: int
     status: StrategyStatus
 
 
@@ -87,6 +98,7 @@ class ControlLine:
         self._calls = codec(_Call)
         self._encode = msgspec.msgpack.Encoder().encode
         self._deferred: list[_Call] = []
+        self._epoch = epoch
 
     def serve(
         self,
@@ -118,7 +130,7 @@ class ControlLine:
 
     def report(self, status: StrategyStatus) -> None:
         """Send a status; nobody answers."""
-        self.socket.send(self._encode(_Report(status)))
+        self.socket.send(self._encode(_Report(self._epoch, status)))
 
 
 class ControlHub:
@@ -126,10 +138,12 @@ class ControlHub:
 
     Args:
         endpoints: The engine's data plane.
-        on_status: Called by the hub's thread with every status that arrives.
+        on_status: Called by the hub's thread with the epoch and every status that arrives.
     """
 
-    def __init__(self, endpoints: Endpoints, on_status: Callable[[StrategyStatus], None]) -> None:
+    def __init__(
+        self, endpoints: Endpoints, on_status: Callable[[int, StrategyStatus], None]
+    ) -> None:
         self._on_status = on_status
         self._mailbox = Mailbox()
         self._numbers = itertools.count(1)
@@ -173,7 +187,7 @@ class ControlHub:
             for payload in receive_addressed(self._router):
                 message = self._upward.decode(payload)
                 if isinstance(message, _Report):
-                    self._on_status(message.status)
+                    self._on_status(message.epoch, message.status)
                 else:
                     self._settle(message)
 

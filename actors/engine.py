@@ -17,7 +17,7 @@ from actors.fleet import call, failure_text
 from actors.manager import EnginePlan, StrategyManager
 from engine.catalog import Catalog
 from engine.config import RunConfig
-from engine.errors import ChorusError
+from engine.errors import ChorusError, StoppedError
 from engine.market import open_market
 from engine.report import RunReport, build_report
 from engine.status import EngineStatus
@@ -26,6 +26,7 @@ __all__ = ["RunningEngine", "run_engine", "running_engine"]
 
 STATUS_EVERY_S = 0.25
 START_TIMEOUT_S = 600.0
+CALL_TIMEOUT_S = 15.0
 DRAIN_TIMEOUT_S = 60.0
 
 _MANAGER_THREADS = 8
@@ -52,14 +53,24 @@ class RunningEngine:
             return False
         try:
             ray.get(self._run)
-        except (RayTaskError, RayActorError) as error:
-            raise ChorusError(f"engine: {failure_text(error)}") from error
+        except RayTaskError as error:
+            raise ChorusError(f"the engine failed: {error.cause}") from error
+        except RayActorError as error:
+            raise ChorusError(f"the strategy manager: {failure_text(error)}") from error
         return True
+
+
+def _never() -> bool:
+    return False
 
 
 @contextlib.contextmanager
 def running_engine(
-    config: RunConfig, catalog: Catalog, *, replay: Sequence[str] = ()
+    config: RunConfig,
+    catalog: Catalog,
+    *,
+    replay: Sequence[str] = (),
+    stop: Callable[[], bool] = _never,
 ) -> Iterator[RunningEngine]:
     """Start an engine for the length of a `with` block; nothing outlives the block.
 
@@ -67,27 +78,30 @@ def running_engine(
         config: What to run; its market's `speed` paces the feed.
         catalog: The strategy types found.
         replay: Candle files; empty plays the configured market.
+        stop: Asked a few times per second while the engine starts; True gives up.
 
     Raises:
-        ChorusError: It cannot be started.
+        ConfigError: It cannot be started with this configuration.
+        ChorusError: It cannot be started, or `stop` said so.
     """
+    types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
     with embedded_cluster(len(config.strategies)) as folder:
         plan = EnginePlan(
             config=config,
-            plugin_files={
-                strategy.type: str(catalog.types[strategy.type].file)
-                for strategy in config.strategies
-            },
+            plugin_files={name: str(loaded.file) for name, loaded in types.items()},
             replay=list(replay),
             folder=str(folder),
         )
         manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS)
-        call(manager.start.remote(), START_TIMEOUT_S)
+        starting = manager.start.remote()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ray.wait([starting], timeout=STATUS_EVERY_S)[0]:
+            if stop():
+                raise StoppedError("stopped while the strategies were starting; nothing was played")
+            if time.monotonic() > deadline:
+                break
+        call(starting, CALL_TIMEOUT_S)
         yield RunningEngine(EngineClient(manager), manager.run.remote())
-
-
-def _never() -> bool:
-    return False
 
 
 def run_engine(
@@ -114,16 +128,16 @@ def run_engine(
         The report; its ledger hash equals that of `run_backtest` on the same candles.
 
     Raises:
+        StoppedError: `stop` said so before the first candle.
         ChorusError: The market cannot be read or the engine itself failed. A strategy that fails
             is reported in its line and does not end the run.
     """
     if speed is not None:
         paced = config.market.model_copy(update={"speed": speed})
         config = config.model_copy(update={"market": paced})
-    streams = [stream for strategy in config.strategies for stream in strategy.streams]
-    market = open_market(config.market, streams, replay)
+    market = open_market(config.market, config.wanted_streams, replay)
     stopping_since = 0.0
-    with running_engine(config, catalog, replay=replay) as engine:
+    with running_engine(config, catalog, replay=replay, stop=stop) as engine:
         while not engine.wait(STATUS_EVERY_S):
             if on_status is not None:
                 on_status(engine.client.status())
@@ -133,10 +147,9 @@ def run_engine(
             elif stop():
                 stopping_since = time.monotonic()
                 engine.client.stop_engine()
-        status = engine.client.status()
-        if on_status is not None:
-            on_status(status)
         extract = engine.client.extract()
+        if on_status is not None:
+            on_status(engine.client.status())
     return build_report(
         config,
         extract,

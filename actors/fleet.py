@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from actors.cluster import spawn
-from actors.control import CatchUp, ControlHub, Request
+from actors.control import CatchUp, ControlHub, GoLive, Request
 from actors.strategy import StrategyActor, StrategySpec
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
@@ -63,27 +63,29 @@ class Hosted:
 
     Attributes:
         epoch: Number of its starts; messages of an older one are refused.
-        live_from: First slice it takes part in since its last start.
+        plugin_file: File its type is loaded from.
         actor: Handle, None while none runs.
         running: Reference to the actor's `run`; it resolves when the actor's process ends.
         failure: Why there is no actor although there should be one; empty otherwise.
         status: The newest status it sent.
+        outcome: What it knew when it was stopped; None while it runs or if it could not be asked.
     """
 
-    def __init__(self, config: StrategyConfig) -> None:
+    def __init__(self, config: StrategyConfig, plugin_file: str) -> None:
         self.config = config
+        self.plugin_file = plugin_file
         self.epoch = 0
-        self.live_from = 0
         self.actor: Any = None
         self.running: Any = None
         self.failure = ""
         self.status = idle_status(config)
+        self.outcome: StrategyOutcome | None = None
 
     def fail(self, cause: str) -> None:
         """Note that the strategy cannot run."""
         self.actor = self.running = None
         self.failure = cause
-        self.status = msgspec.structs.replace(self.status, status="error", cause=cause)
+        self.status = msgspec.structs.replace(self.status, status="error", cause=cause, lag=0)
 
 
 class Fleet:
@@ -97,102 +99,120 @@ class Fleet:
     ) -> None:
         self._config = config
         self._control = ControlHub(endpoints, self._take_status)
-        self._plugin_files = plugin_files
         self._endpoints = endpoints
         self._market: Any = None
         self._orders: Any = None
+        self._uncovered: frozenset[str] = frozenset()
         self.hosted: dict[str, Hosted] = {
-            strategy.id: Hosted(strategy) for strategy in config.strategies
+            strategy.id: Hosted(strategy, plugin_files[strategy.type])
+            for strategy in config.strategies
         }
 
-    def _take_status(self, status: StrategyStatus) -> None:
+    def _take_status(self, epoch: int, status: StrategyStatus) -> None:
         """Keep a strategy's newest status; called by the control thread."""
         member = self.hosted.get(status.id)
-        if member is not None and member.actor is not None:
+        if member is not None and member.actor is not None and epoch == member.epoch:
             member.status = status
 
-    def ask(self, member: Hosted, request: Request) -> StrategyOutcome | None:
+    def ask(
+        self, member: Hosted, request: Request, *, timeout_s: float = CONTROL_TIMEOUT_S
+    ) -> StrategyOutcome | None:
         """Have a strategy carry out a request between two candles.
 
         Raises:
             ChorusError: It refused, or did not answer in time.
         """
         host, epoch = member.config.id, member.epoch
-        return self._control.ask(host, epoch, request, timeout_s=CONTROL_TIMEOUT_S)
+        return self._control.ask(host, epoch, request, timeout_s=timeout_s)
 
-    def add(self, member: Hosted, *, plugin_file: str) -> None:
+    def add(self, config: StrategyConfig, plugin_file: str) -> Hosted:
         """Take in a strategy that was not there at the start; `start` starts it."""
-        self.hosted[member.config.id] = member
-        self._plugin_files.setdefault(member.config.type, plugin_file)
+        member = Hosted(config, plugin_file)
+        self.hosted = {**self.hosted, config.id: member}
+        return member
 
-    def connect(self, market: Any, orders: Any) -> None:
-        """Take the handles of market data and order manager."""
+    def connect(self, market: Any, orders: Any, uncovered: Collection[str]) -> None:
+        """Take the handles of market data and order manager, and the uncovered streams."""
         self._market = market
         self._orders = orders
+        self._uncovered = frozenset(uncovered)
 
     def start(self, members: Sequence[Hosted]) -> None:
-        """Start actors in waves and wait until each listens.
+        """Start actors in waves and let each take part once it listens and knows its past.
 
         One that cannot start is noted as failed; the others are not held up.
+
+        Raises:
+            ChorusError: A strategy cannot trade on its account.
         """
+        call(self._orders.register.remote([member.config for member in members]))
         for first in range(0, len(members), WAVE):
             wave = members[first : first + WAVE]
             for member in wave:
                 self._spawn(member)
             for member in wave:
-                self._prepare(member)
-        self._await_attached([member for member in members if member.actor is not None])
+                self._attempt(member, self._connect_up)
         for member in members:
-            if member.actor is not None and member.live_from > 0:
-                self._catch_up(member)
+            self._attempt(member, self._await_met)
+        for member in members:
+            self._attempt(member, self._join)
+
+    def _attempt(self, member: Hosted, step: Callable[[Hosted], None]) -> None:
+        if member.actor is None:
+            return
+        try:
+            step(member)
+        except ChorusError as error:
+            self.end(member, f"could not start: {error}", failed=True)
 
     def _spawn(self, member: Hosted) -> None:
         config = member.config
         member.epoch += 1
         member.failure = ""
+        member.outcome = None
         spec = StrategySpec(
-            config,
-            self._plugin_files[config.type],
-            instruments_by_symbol(self._config.instruments),
-            self._config.capital_of(config),
-            member.epoch,
-            self._endpoints,
+            config=config,
+            plugin_file=member.plugin_file,
+            instruments=instruments_by_symbol(self._config.instruments),
+            capital=self._config.capital_of(config),
+            uncovered=tuple(s for s in config.streams if s in self._uncovered),
+            epoch=member.epoch,
+            endpoints=self._endpoints,
         )
         member.actor = spawn(StrategyActor, spec, self._market, threads=1)
 
-    def _prepare(self, member: Hosted) -> None:
+    def _connect_up(self, member: Hosted) -> None:
         config = member.config
-        try:
-            call(member.actor.prepare.remote(), START_TIMEOUT_S)
-            member.live_from, inherited = call(
-                self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
-            )
-            self._market.subscribe.remote(config.id, config.streams)
-            call(member.actor.attach.remote(member.live_from, inherited), START_TIMEOUT_S)
-        except ChorusError as error:
-            self.end(member, f"could not start: {error}", failed=True)
-            return
+        call(member.actor.prepare.remote(), START_TIMEOUT_S)
+        call(self._market.subscribe.remote(config.id, config.streams))
+        call(member.actor.attach.remote(), START_TIMEOUT_S)
         member.running = member.actor.run.remote()
 
-    def _await_attached(self, members: Sequence[Hosted]) -> None:
-        """Wait until the publisher knows every subscription; nobody may miss the first candle."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        waiting = {member.config.id: member for member in members}
-        while waiting:
-            for host in call(self._market.attached.remote()):
-                waiting.pop(host, None)
-            if waiting and time.monotonic() > deadline:
-                for member in waiting.values():
-                    self.end(member, "could not start: no connection to market data", failed=True)
-                return
-            if waiting:
-                time.sleep(ATTACH_POLL_S)
+    def _await_met(self, member: Hosted) -> None:
+        """Wait until candles reach the actor and the order manager can write to it."""
+        host, deadline = member.config.id, time.monotonic() + START_TIMEOUT_S
+        while not (
+            host in call(self._market.attached.remote())
+            and call(self._orders.has_met.remote(host, member.epoch))
+        ):
+            if time.monotonic() > deadline:
+                raise ChorusError("no connection to market data or the order manager")
+            time.sleep(ATTACH_POLL_S)
 
-    def _catch_up(self, member: Hosted) -> None:
-        try:
-            self.ask(member, CatchUp())
-        except ChorusError as error:
-            self.end(member, f"could not start: {error}", failed=True)
+    def _join(self, member: Hosted) -> None:
+        """Bring the actor up to the present, then let it take part.
+
+        Nobody waits for it before it joins, so however long its history is, the others go on; what
+        is left to live through after joining is what they did meanwhile.
+        """
+        config = member.config
+        decided, events = call(self._orders.past.remote([config.id]))
+        if decided >= 0:
+            self.ask(member, CatchUp(decided, events), timeout_s=START_TIMEOUT_S)
+        live_from, events = call(
+            self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
+        )
+        self.ask(member, GoLive(live_from, events))
 
     def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
         """Kill a strategy's actor and let the order manager go on without it."""
@@ -203,7 +223,7 @@ class Fleet:
             member.fail(reason)
         host = member.config.id
         call(self._orders.leave.remote(host, [host], reason))
-        self._market.unsubscribe.remote(host)
+        call(self._market.unsubscribe.remote(host))
 
     def ended(self) -> list[tuple[Hosted, str]]:
         """Return the members whose actor ended unasked, each with the cause."""

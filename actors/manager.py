@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import ray
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
 from actors.control import AskOutcome
-from actors.fleet import START_TIMEOUT_S, Fleet, Hosted, call
+from actors.fleet import START_TIMEOUT_S, Fleet, Hosted, call, failure_text
 from actors.market_data import MarketDataActor, MarketFacts, MarketProgress
 from actors.order_manager import ORDER_MANAGER, DecisionProgress, OrderManagerActor
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
-from engine.instance import Command
+from engine.instance import Command, Stop
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
 from engine.status import EngineStatus, idle_status
 
@@ -63,7 +67,7 @@ class StrategyManager:
         self._market: Any = None
         self._orders: Any = None
 
-    def start(self) -> MarketFacts:
+    def start(self) -> None:
         """Start market data, the order manager and every strategy, then let candles flow.
 
         Raises:
@@ -71,17 +75,15 @@ class StrategyManager:
                 is reported as `error` and does not hold up the others.
         """
         config = self._plan.config
-        members = list(self._fleet.hosted.values())
-        wanted = dict.fromkeys(stream for m in members for stream in m.config.streams)
         market = spawn(
             MarketDataActor,
             config.market,
-            list(wanted),
+            list(config.wanted_streams),
             self._plan.replay,
             self._endpoints,
             threads=_THREADS_OF_SERVICE,
         )
-        facts: MarketFacts = call(market.facts.remote(), START_TIMEOUT_S)
+        facts: MarketFacts = call(market.open.remote(), START_TIMEOUT_S)
         orders = spawn(
             OrderManagerActor,
             config,
@@ -89,21 +91,20 @@ class StrategyManager:
             self._endpoints,
             threads=_THREADS_OF_SERVICE,
         )
+        call(orders.open.remote(), START_TIMEOUT_S)
         self._market, self._orders, self._facts = market, orders, facts
         self._services = {"market data": market.run.remote(), "order manager": orders.run.remote()}
-        playing = [m for m in members if m.config.enabled and self._has_data(m, facts)]
-        call(orders.register.remote([m.config for m in playing]), START_TIMEOUT_S)
+        self._fleet.connect(market, orders, facts.uncovered)
         with self._lock:
-            self._fleet.connect(market, orders)
-            self._fleet.start(playing)
+            members = self._fleet.hosted.values()
+            self._fleet.start([m for m in members if m.config.enabled and self._has_data(m)])
         self._await_order_manager()
         call(market.begin.remote())
         self._phase = "running"
-        return facts
 
-    @staticmethod
-    def _has_data(member: Hosted, facts: MarketFacts) -> bool:
-        missing = [stream for stream in member.config.streams if stream in facts.missing]
+    def _has_data(self, member: Hosted) -> bool:
+        served = self._facts.streams if self._facts is not None else ()
+        missing = [stream for stream in member.config.streams if stream not in served]
         member.status = idle_status(member.config, missing)
         return not missing
 
@@ -130,6 +131,14 @@ class StrategyManager:
             time.sleep(SUPERVISE_EVERY_S)
 
     def _look_after_services(self) -> None:
+        """Ask how far things are; a service that failed takes the engine with it."""
+        ended, _ = ray.wait(list(self._services.values()), timeout=0)
+        for name, running in self._services.items():
+            if running in ended:
+                try:
+                    ray.get(running)
+                except (RayTaskError, RayActorError) as error:
+                    raise ChorusError(f"{name} ended: {failure_text(error)}") from error
         market: MarketProgress = call(self._market.progress.remote())
         if market.failed:
             raise ChorusError(f"market data ended: {market.failed}")
@@ -140,7 +149,7 @@ class StrategyManager:
             self._fleet.end(member, cause, failed=True)
         for stalled in self._progress.stalled:
             member = self._fleet.hosted[stalled.host]
-            if member.actor is None:
+            if member.actor is None or member.epoch != stalled.epoch:
                 continue
             self._fleet.end(
                 member,
@@ -166,7 +175,7 @@ class StrategyManager:
             total_candles=self._facts.total_candles if self._facts else 0,
             candles_per_s=rate,
             elapsed_s=progress.elapsed_s,
-            strategies=[member.status for member in self._fleet.hosted.values()],
+            strategies=[member.status for member in list(self._fleet.hosted.values())],
             latency_ms=progress.latency_ms,
         )
 
@@ -182,17 +191,19 @@ class StrategyManager:
         """Add a strategy to the running engine; it takes part from the next slice on.
 
         Raises:
-            ConfigError: Its id is taken or its streams are not in the feed.
+            ConfigError: Its id is taken, its account unknown or its streams are not in the feed.
             ChorusError: It could not be started.
         """
         with self._lock:
             if config.id in self._fleet.hosted:
                 raise ConfigError(f"strategy {config.id!r}: the id is taken; restart or rename it")
-            member = Hosted(config)
-            if self._facts is None or not self._has_data(member, self._facts):
-                raise ConfigError(f"strategy {config.id!r}: {member.status.cause}")
-            call(self._orders.register.remote([config]))
-            self._fleet.add(member, plugin_file=plugin_file)
+            self._plan.config.account_of(config)
+            if not self._has_data(probe := Hosted(config, plugin_file)):
+                raise ConfigError(
+                    f"strategy {config.id!r}: {probe.status.cause}; "
+                    f"the feed has {', '.join(self._facts.streams) if self._facts else 'nothing'}"
+                )
+            member = self._fleet.add(config, plugin_file)
             self._fleet.start([member])
         if member.failure:
             raise ChorusError(f"strategy {config.id!r} {member.failure}")
@@ -205,19 +216,27 @@ class StrategyManager:
         """
         with self._lock:
             member = self._fleet.member(strategy_id)
-            self._fleet.end(member, "stopped", failed=False)
-            member.status = msgspec.structs.replace(member.status, status="stopped")
+            if member.actor is not None:
+                # One that does not answer is ended all the same, only without last words.
+                with contextlib.suppress(ChorusError):
+                    self._fleet.ask(member, Stop())
+                    member.outcome = self._fleet.ask(member, AskOutcome())
+                self._fleet.end(member, "stopped", failed=False)
+            member.status = msgspec.structs.replace(member.status, status="stopped", cause="")
 
     def restart_strategy(self, strategy_id: str) -> None:
         """Start a strategy afresh, whatever state it is in; its position carries over.
 
         Raises:
+            LifecycleError: The feed does not have its streams.
             ChorusError: Unknown strategy, or it could not be started.
         """
         with self._lock:
             member = self._fleet.member(strategy_id)
             if member.actor is not None:
                 self._fleet.end(member, "restarted", failed=False)
+            if not self._has_data(member):
+                raise LifecycleError(f"strategy {strategy_id!r}: {member.status.cause}")
             self._fleet.start([member])
         if member.failure:
             raise ChorusError(f"strategy {strategy_id!r} {member.failure}")
@@ -247,11 +266,14 @@ class StrategyManager:
 
     def extract(self) -> EngineExtract:
         """Return everything the report needs; called when `run` has returned."""
-        outcomes = {}
-        for strategy_id, member in self._fleet.hosted.items():
-            outcomes[strategy_id] = self._outcome(member)
+        members = list(self._fleet.hosted.values())
+        with ThreadPoolExecutor(max_workers=max(1, len(members))) as pool:
+            outcomes = list(pool.map(self._outcome, members))
+        for member, outcome in zip(members, outcomes, strict=True):
+            member.status = outcome.last
         return EngineExtract(
-            outcomes=outcomes,
+            strategies=[member.config for member in members],
+            outcomes={outcome.id: outcome for outcome in outcomes},
             ledger=call(self._orders.extract.remote(), START_TIMEOUT_S),
             candles=self._progress.candles,
             elapsed_s=self._progress.elapsed_s,
@@ -259,10 +281,13 @@ class StrategyManager:
         )
 
     def _outcome(self, member: Hosted) -> StrategyOutcome:
+        if member.outcome is not None:
+            return member.outcome
         if member.actor is None:
             return outcome_without_instance(member.status)
+        through = self._progress.decided if self._progress.finished else -1
         try:
-            return self._ask_outcome(member, through=self._progress.decided)
+            return self._ask_outcome(member, through=through)
         except ChorusError as error:
             member.fail(str(error))
             return outcome_without_instance(member.status)

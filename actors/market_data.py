@@ -22,7 +22,7 @@ from actors.wire import (
 )
 from engine.config import MarketConfig
 from engine.errors import DataError
-from engine.market import DataDistributor, Market, Pacer, SliceLog, open_market
+from engine.market import DataDistributor, Market, Pacer, open_market
 from engine.sequencing import CandleBatch, Mark, SliceBatch
 from engine.timeframes import timeframe_ms
 from engine.types import MarketSlice, StreamId
@@ -45,12 +45,13 @@ _DETACHED_PREFIX = b"\x00@"
 
 
 class MarketFacts(msgspec.Struct, frozen=True):
-    """What the rest of the engine must know of the market before it starts."""
+    """What the rest of the engine must know of the market before it starts; see `Market`."""
 
     base_streams: dict[str, str]
+    streams: tuple[str, ...]
+    uncovered: tuple[str, ...]
     total_candles: int
     missing: tuple[str, ...]
-    notices: tuple[str, ...]
 
 
 class MarketProgress(msgspec.Struct, frozen=True):
@@ -75,7 +76,9 @@ class MarketDataActor:
         replay: Sequence[str],
         endpoints: Endpoints,
     ) -> None:
-        self._market: Market = open_market(config, streams, replay)
+        self._config = config
+        self._streams = list(streams)
+        self._replay = list(replay)
         self._speed = config.speed
         self._distributor: DataDistributor[str] = DataDistributor()
         self._mailbox = Mailbox()
@@ -95,21 +98,28 @@ class MarketDataActor:
         self._failed = ""
         self._begin = threading.Event()
         self._stopping = False
-        self._log = SliceLog()
 
-    def facts(self) -> MarketFacts:
-        """Return the market's facts."""
+    def open(self) -> MarketFacts:
+        """Read the market; called first.
+
+        Raises:
+            ChorusError: It cannot be read.
+        """
+        self._market: Market = open_market(self._config, self._streams, self._replay)
         market = self._market
         return MarketFacts(
-            dict(market.base_streams),
-            market.total_candles,
-            tuple(market.missing),
-            tuple(market.notices),
+            base_streams=dict(market.base_streams),
+            streams=tuple(market.streams),
+            uncovered=tuple(sorted(market.uncovered)),
+            total_candles=market.total_candles,
+            missing=tuple(market.missing),
         )
 
     def subscribe(self, host: str, streams: Sequence[str]) -> None:
-        """Register a participant's filter with the distributor."""
-        self._mailbox.post(lambda: self._distributor.subscribe(host, streams))
+        """Register a participant's filter with the distributor; done when this returns."""
+        self._mailbox.ask(
+            lambda: self._distributor.subscribe(host, streams), timeout_s=CONTROL_TIMEOUT_S
+        )
 
     def unsubscribe(self, host: str) -> None:
         """Forget a participant; its socket may be gone already."""
@@ -136,18 +146,27 @@ class MarketDataActor:
     def replay(self, stream: str, from_seq: int, to_seq: int) -> bytes:
         """Return the published candles ``[from_seq, to_seq)`` of a stream as a `CandleBatch`.
 
-        Called by a participant that sees a gap, or joins late, in its own time.
+        Called by a participant that sees a gap, or joins late, in its own time. The market is its
+        own log: whatever it has given out it can give out again.
         """
+        return self._batch_of(stream, from_seq, to_seq - from_seq, self._published)
 
-        def call() -> CandleBatch:
-            batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])
-            for number, candle in self._log.candles(stream, from_seq, to_seq - from_seq):
-                batch.slices.append(number)
-                batch.times.append(self._log.replay(number, 1)[0].time)
-                batch.candles.append(candle)
-            return batch
+    def replay_all(self, streams: Sequence[str]) -> tuple[int, list[bytes]]:
+        """Return the newest published slice and everything of the streams up to it."""
+        published = self._published
+        return published, [self._batch_of(stream, 0, None, published) for stream in streams]
 
-        return self._batch.encode(self._mailbox.ask(call, timeout_s=CONTROL_TIMEOUT_S))
+    def _batch_of(self, stream: str, from_seq: int, limit: int | None, published: int) -> bytes:
+        batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])
+        for number, candle in self._market.history(stream, from_seq, limit):
+            if number > published:
+                break
+            batch.slices.append(number)
+            # The slice's own time is not kept; one after the close makes the reader treat the
+            # candle as a late one, which is always safe.
+            batch.times.append(candle.close_time + 1)
+            batch.candles.append(candle)
+        return msgspec.msgpack.encode(batch)
 
     def run(self) -> None:
         """Publish the whole feed; returns when it has ended or was stopped."""
@@ -201,14 +220,13 @@ class MarketDataActor:
             self._serve(timeout_ms=max(1, int(wait_s * 1000)))
 
     def _flush(self, pending: list[MarketSlice]) -> None:
-        """Log, then publish: what a subscriber has seen can always be replayed."""
+        """Publish; from then on it can be replayed too."""
         if not pending:
             return
         now = time.monotonic_ns()
         routes = self._distributor.routes
         batches: dict[str, CandleBatch] = {}
         for market_slice in pending:
-            self._log.append(market_slice)
             for candle in market_slice.candles:
                 stream = candle.stream
                 batch = batches.get(stream)

@@ -46,6 +46,7 @@ class StalledHost(msgspec.Struct, frozen=True):
     """A participant that has owed an answer for longer than the arbitration window."""
 
     host: str
+    epoch: int
     slice: int
     waited_s: float
 
@@ -71,12 +72,12 @@ class OrderManagerActor:
     def __init__(
         self, config: RunConfig, base_streams: Mapping[str, str], endpoints: Endpoints
     ) -> None:
-        self._endpoints = endpoints
-        self._manager = OrderManager(config, base_streams=base_streams, ledger=Ledger())
-        self._coordinator = Coordinator(self._manager)
+        self._config = config
+        self._base_streams = dict(base_streams)
         self._window_ns = config.arbitration.window_ms * 1_000_000
         self._base = frozenset(base_streams.values())
         self._epochs: dict[str, int] = {}
+        self._met: set[tuple[str, int]] = set()
         self._latency = LatencyHistogram()
         self._candles = 0
         self._undecided: deque[tuple[int, int]] = deque()
@@ -99,6 +100,15 @@ class OrderManagerActor:
         self._release = codec(Release)
         self._slices = codec(SliceBatch)
 
+    def open(self) -> None:
+        """Make accounts and instruments; called first.
+
+        Raises:
+            ConfigError: An instrument cannot be used.
+        """
+        self._manager = OrderManager(self._config, base_streams=self._base_streams, ledger=Ledger())
+        self._coordinator = Coordinator(self._manager)
+
     def register(self, strategies: Sequence[StrategyConfig]) -> None:
         """Let strategies take part in risk and arbitration, withdrawn ones again.
 
@@ -111,6 +121,22 @@ class OrderManagerActor:
                 self._manager.register(strategy)
 
         self._ask(call)
+
+    def has_met(self, host: str, epoch: int) -> bool:
+        """Tell whether a start of a participant has said hello, so that it can be written to."""
+        return (host, epoch) in self._met
+
+    def past(self, instances: Sequence[str]) -> tuple[int, list[SliceEvent]]:
+        """Return the newest decided slice and the instances' order events up to it."""
+
+        def call() -> tuple[int, list[SliceEvent]]:
+            decided = self._coordinator.decided
+            return decided, [e for e in self._history(instances) if e.slice <= decided]
+
+        return self._ask(call)
+
+    def _history(self, instances: Sequence[str]) -> list[SliceEvent]:
+        return [event for name in instances for event in self._coordinator.history(name)]
 
     def join(
         self, host: str, epoch: int, instances: Sequence[str], streams: Sequence[str]
@@ -126,10 +152,7 @@ class OrderManagerActor:
                 host, epoch=epoch, instances=instances, streams=streams
             )
             self._epochs[host] = epoch
-            inherited = [
-                event for instance in instances for event in self._coordinator.history(instance)
-            ]
-            return live_from, inherited
+            return live_from, self._history(instances)
 
         return self._ask(call)
 
@@ -139,7 +162,8 @@ class OrderManagerActor:
         def call() -> None:
             self._coordinator.leave(host)
             self._epochs.pop(host, None)
-            for instance in instances:
+            known = set(self._manager.strategies)
+            for instance in known.intersection(instances):
                 self._send(self._coordinator.post(self._manager.withdraw(instance, reason)))
 
         self._ask(call)
@@ -181,7 +205,9 @@ class OrderManagerActor:
         for payload in receive_addressed(self._router):
             answer = self._answer.decode(payload)
             now = time.monotonic_ns()
-            if coordinator.on_answer(answer):
+            if answer.through < 0:
+                self._met.add((answer.host, answer.epoch))
+            elif coordinator.on_answer(answer):
                 self._answered_ns[answer.host] = now
                 if answer.waiting < 0:
                     self._latency.add((now - answer.published_ns) / 1e6)
@@ -225,7 +251,9 @@ class OrderManagerActor:
         for stall in self._coordinator.stalls():
             since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
             if now - since > self._window_ns:
-                stalled.append(StalledHost(stall.host, stall.slice, (now - since) / 1e9))
+                waited_s = (now - since) / 1e9
+                epoch = self._epochs[stall.host]
+                stalled.append(StalledHost(stall.host, epoch, stall.slice, waited_s))
         until = self._finished_ns or now
         return DecisionProgress(
             decided=self._coordinator.decided,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +10,7 @@ import msgspec
 import ray
 import zmq
 
-from actors.control import AskOutcome, CatchUp, ControlLine, Quit, Request
+from actors.control import AskOutcome, CatchUp, ControlLine, GoLive, Request
 from actors.wire import (
     MARK_TOPIC,
     Endpoints,
@@ -28,7 +27,7 @@ from engine.config import StrategyConfig
 from engine.instance import Instance, build
 from engine.money import Instrument
 from engine.report import StrategyOutcome, outcome_of, status_of
-from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release, SliceEvent
+from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release
 from engine.status import StrategyStatus
 
 __all__ = ["StrategyActor", "StrategySpec"]
@@ -42,8 +41,6 @@ STATUS_AT_LEAST_EVERY_NS = 1_000_000_000
 QUIET_MS = 25
 IDLE_MS = 250
 
-_TO_THE_HEAD = 1 << 62
-
 
 class StrategySpec(msgspec.Struct, frozen=True):
     """What a StrategyActor is started with.
@@ -53,6 +50,7 @@ class StrategySpec(msgspec.Struct, frozen=True):
         plugin_file: File its type is loaded from.
         instruments: Trading rules of its symbols.
         capital: What it may use, quote currency.
+        uncovered: Streams whose candles may miss prices their symbol's orders are matched on.
         epoch: Number of this start.
         endpoints: The engine's data plane.
     """
@@ -61,6 +59,7 @@ class StrategySpec(msgspec.Struct, frozen=True):
     plugin_file: str
     instruments: dict[str, Instrument]
     capital: Decimal
+    uncovered: tuple[str, ...]
     epoch: int
     endpoints: Endpoints
 
@@ -68,16 +67,15 @@ class StrategySpec(msgspec.Struct, frozen=True):
 class StrategyActor:
     """Runs one instance on the data plane, in the actor's only thread.
 
-    The manager calls `prepare`, `attach` and `run`, in this order. `run` returns when told to quit;
-    until then requests arrive over the control line and are carried out between two candles. If
-    strategy code never returns they time out, and the process can be killed without harm to
-    anyone else.
+    The manager calls `prepare`, `attach` and `run`, in this order. `run` never returns; requests
+    arrive over the control line and are carried out between two candles. The process is ended
+    from outside, which can harm nobody else: all it owns is this one instance.
     """
 
     def __init__(self, spec: StrategySpec, market: Any) -> None:
         self._spec = spec
         self._market = market
-        self._stopping = False
+        self._is_caught_up = False
         self._status_sent_ns = 0
         self._work_until_ns = 0
         self._last_status: StrategyStatus | None = None
@@ -98,13 +96,8 @@ class StrategyActor:
             config, loaded, instruments=self._spec.instruments, capital=self._spec.capital
         )
 
-    def attach(self, live_from: int, inherited: Sequence[SliceEvent]) -> None:
-        """Connect to the data plane; called once, before `run`.
-
-        Args:
-            live_from: First slice the instance takes part in; older candles are history.
-            inherited: Order events of earlier starts, so that the position carries over.
-        """
+    def attach(self) -> None:
+        """Connect to the data plane and say hello; called once, before `run`."""
         spec = self._spec
         host = spec.config.id
         streams = spec.config.streams
@@ -113,8 +106,8 @@ class StrategyActor:
             host=host,
             epoch=spec.epoch,
             streams=streams,
-            live_from=live_from,
-            inherited=inherited,
+            uncovered=spec.uncovered,
+            is_live=False,
         )
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dealer = connect(
@@ -127,15 +120,19 @@ class StrategyActor:
         if len(streams) > 1:
             self._subscriber.subscribe(MARK_TOPIC)
         self._subscriber.subscribe(attached_topic(host))
+        # A message to a peer that is not connected yet is lost without a word. What arrives from
+        # here proves to the order manager and to the manager that they can write back.
+        self._dealer.send(self._answers.encode(Answer(host, spec.epoch, -1, -1, 0, [])))
+        self._control.report(status_of(self._instance))
 
     def run(self) -> None:
-        """Process candles until stopped."""
+        """Process candles until the process is ended."""
         poller = zmq.Poller()
         for source in (self._subscriber, self._dealer, self._control.socket):
             poller.register(source, zmq.POLLIN)
         runner = self._runner
         more = True
-        while not self._stopping:
+        while True:
             ready = poller.poll(0 if more else QUIET_MS)
             if not ready and not more:
                 self._report_status(STATUS_EVERY_NS)
@@ -165,6 +162,8 @@ class StrategyActor:
 
     def _take_candles(self) -> None:
         for frame in receive_all(self._subscriber):
+            if not self._is_caught_up:
+                continue  # `CatchUp` reads it from the log, in the order of slices
             if frame.startswith(MARK_TOPIC):
                 self._runner.mark(self._marks.decode(payload_of(frame)).through)
                 continue
@@ -175,9 +174,18 @@ class StrategyActor:
             self._runner.offer(batch)
 
     def _fetch(self, stream: str, from_seq: int, to_seq: int) -> None:
-        """Read from the stream log what the fan-out did not bring."""
+        """Read from the log what the fan-out did not bring."""
         payload = ray.get(self._market.replay.remote(stream, from_seq, to_seq))
         self._runner.offer(self._candles.decode(payload))
+
+    def _catch_up(self, request: CatchUp) -> None:
+        streams = list(self._spec.config.streams)
+        published, payloads = ray.get(self._market.replay_all.remote(streams))
+        for payload in payloads:
+            self._runner.offer(self._candles.decode(payload))
+        self._runner.mark(published)
+        self._runner.relive(request.through, request.events)
+        self._is_caught_up = True
 
     def _report_status(self, every_ns: int) -> None:
         """Send the status if the last one is old enough.
@@ -201,10 +209,10 @@ class StrategyActor:
         if isinstance(request, AskOutcome):
             return outcome_of(self._instance)
         if isinstance(request, CatchUp):
-            for stream in self._spec.config.streams:
-                self._fetch(stream, self._runner.next_seq(stream), _TO_THE_HEAD)
-        elif isinstance(request, Quit):
-            self._stopping = True
+            self._catch_up(request)
+        elif isinstance(request, GoLive):
+            self._runner.go_live(request.live_from, request.events)
+            self._is_caught_up = True
         else:
             self._instance.on_command(request)
         return None

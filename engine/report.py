@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.config import StrategyConfig
 from engine.status import StrategyStatus
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class StrategyOutcome(msgspec.Struct, frozen=True):
     """State of one instance at the end, as it knows it itself.
 
     `metrics` is None where the instance is gone (its process ended or did not answer);
-    `trace` is the newest exception's, empty without one.
+    `trace` is the newest exception's, empty without one. `last` is the newest line of the live
+    table.
     """
 
     id: str
@@ -43,6 +45,7 @@ class StrategyOutcome(msgspec.Struct, frozen=True):
     cause: str
     trace: str
     metrics: dict[str, Any] | None
+    last: StrategyStatus
 
 
 class StrategyRecord(msgspec.Struct, frozen=True):
@@ -52,6 +55,7 @@ class StrategyRecord(msgspec.Struct, frozen=True):
     signals: list[Any]
     orders: list[Any]
     fills: list[Any]
+    positions: list[Any]
 
 
 class LedgerExtract(msgspec.Struct, frozen=True):
@@ -63,8 +67,9 @@ class LedgerExtract(msgspec.Struct, frozen=True):
 
 
 class EngineExtract(msgspec.Struct, frozen=True):
-    """Everything a report is built from."""
+    """Everything a report is built from; `strategies` in the order they are reported."""
 
+    strategies: list[StrategyConfig]
     outcomes: dict[str, StrategyOutcome]
     ledger: LedgerExtract
     candles: int
@@ -73,7 +78,11 @@ class EngineExtract(msgspec.Struct, frozen=True):
 
 
 class StrategyReport(msgspec.Struct, frozen=True):
-    """One strategy's part of the report."""
+    """One strategy's part of the report.
+
+    `positions` are the open ones as the order manager holds them; they stay when a strategy ends
+    in `error`, with their protective orders.
+    """
 
     id: str
     name: str
@@ -90,6 +99,7 @@ class StrategyReport(msgspec.Struct, frozen=True):
     signals: list[Any]
     orders: list[Any]
     fills: list[Any]
+    positions: list[Any]
     ledger_sha256: str
 
 
@@ -158,6 +168,7 @@ def outcome_of(instance: Instance) -> StrategyOutcome:
         cause=instance.cause,
         trace=instance.trace,
         metrics=msgspec.json.decode(msgspec.json.encode(instance.metrics())),
+        last=status_of(instance),
     )
 
 
@@ -171,6 +182,7 @@ def outcome_without_instance(status: StrategyStatus) -> StrategyOutcome:
         cause=status.cause,
         trace="",
         metrics=None,
+        last=status,
     )
 
 
@@ -185,6 +197,11 @@ def extract_of(manager: OrderManager) -> LedgerExtract:
                 signals=[_flat(record, "intent") for record in ledger.signals(name)],
                 orders=[_flat(record, "order") for record in ledger.orders(name)],
                 fills=[_flat(record, "fill") for record in ledger.fills(name)],
+                positions=[
+                    msgspec.to_builtins(position)
+                    for position in manager.positions(name)
+                    if position.quantity
+                ],
             )
             for name in manager.strategies
         },
@@ -199,7 +216,7 @@ def _flat(record: msgspec.Struct, part: str) -> dict[str, Any]:
     return {**inner, **outer}
 
 
-_NO_RECORD = StrategyRecord(ledger_sha256="", signals=[], orders=[], fills=[])
+_NO_RECORD = StrategyRecord(ledger_sha256="", signals=[], orders=[], fills=[], positions=[])
 
 
 def build_report(
@@ -211,12 +228,12 @@ def build_report(
     notices: Sequence[str],
     stopped_early: bool,
 ) -> RunReport:
-    """Put the parts of a run together, strategies in the order of the configuration."""
+    """Put the parts of a run together."""
     strategies = [
         _strategy_report(
             strategy, extract.outcomes[strategy.id], extract.ledger.strategies.get(strategy.id)
         )
-        for strategy in config.strategies
+        for strategy in extract.strategies
     ]
     return RunReport(
         name=config.name,
@@ -254,6 +271,7 @@ def _strategy_report(
         signals=record.signals,
         orders=record.orders,
         fills=record.fills,
+        positions=record.positions,
         ledger_sha256=record.ledger_sha256,
     )
 

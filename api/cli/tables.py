@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -86,9 +87,9 @@ def _print_troubles(console: Console, report: RunReport) -> None:
     if failed:
         console.print(Text(f"{len(failed)} ended in error:", style="bold red"))
     for strategy in failed:
+        cause = strategy.cause or "unknown cause"
         console.print(
-            Text(f"  {strategy.id}: {strategy.cause or 'unknown cause'}", style="red"),
-            soft_wrap=True,
+            Text(f"  {strategy.id}: {cause}{_left(strategy)}", style="red"), soft_wrap=True
         )
     survived = [s for s in report.strategies if s.errors and s.status != "error"]
     for strategy in survived:
@@ -166,3 +167,12 @@ def _coloured(value: float | None, text: str) -> Text:
     if not value:
         return Text(text)
     return Text(text, style="green" if value > 0 else "red")
+
+
+def _left(strategy: StrategyReport) -> str:
+    """Say what a strategy that ended in error still holds."""
+    held = [
+        f"{Decimal(position['quantity']).normalize():f} {position['symbol']}"
+        for position in strategy.positions
+    ]
+    return f"; it still holds {', '.join(held)}" if held else ""

@@ -166,7 +166,7 @@ class Coordinator:
                 events = decider.match(self._current)
                 self.matched = self._current.number
                 if events:
-                    self._post(events)
+                    self._post(events, matched=True)
             if not self._is_answered(self._current):
                 break
             number = self._current.number
@@ -175,7 +175,7 @@ class Coordinator:
             self.decided = number
             self._current = None
             if events:
-                self._post(events)
+                self._post(events, matched=False)
         return self._releases()
 
     def _is_answered(self, market_slice: MarketSlice) -> bool:
@@ -209,10 +209,10 @@ class Coordinator:
         """Return every event of an instance so far; a restarted one takes over from them."""
         return list(self._history.get(instance, ()))
 
-    def _post(self, events: Iterable[OrderEvent]) -> None:
+    def _post(self, events: Iterable[OrderEvent], *, matched: bool) -> None:
         slice_number = self.matched
         for event in events:
-            self._post_one(SliceEvent(slice_number, event))
+            self._post_one(SliceEvent(slice_number, event, matched))
 
     def _post_one(self, entry: SliceEvent) -> None:
         instance = entry.event.instance

@@ -80,10 +80,18 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
-    """An order event and the slice whose matching or deciding produced it."""
+    """An order event and its place in the order of slices.
+
+    Attributes:
+        slice: The slice whose matching or deciding produced it.
+        event: The event.
+        matched: Matching produced it, so it belongs before the slice's candles; otherwise deciding
+            or a withdrawal did, and it belongs after them.
+    """
 
     slice: int
     event: OrderEvent
+    matched: bool = False
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True):

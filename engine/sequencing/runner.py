@@ -13,7 +13,7 @@ optimistic execution with roll-back (strategies would have to be copied).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from engine.errors import StrategyError
@@ -60,9 +60,9 @@ class InstanceRunner:
         epoch: Number of this start.
         streams: The instance's streams. One stream is processed as candles arrive; several are
             merged in slice order, which needs `mark` calls.
-        live_from: First slice the instance takes part in; earlier candles are its history.
-        inherited: Order events of earlier starts; they come to the instance between the same
-            candles of its history as they did then, so position and metrics carry over.
+        is_live: False holds candles back until `go_live`.
+        uncovered: Streams whose candles do not tell what may fill (`Market.uncovered`); they wait
+            whenever an order works.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class InstanceRunner:
         host: str,
         epoch: int,
         streams: Sequence[str],
-        live_from: int = 0,
-        inherited: Sequence[SliceEvent] = (),
+        is_live: bool = True,
+        uncovered: Collection[str] = (),
     ) -> None:
         self.instance = instance
         self.host = host
@@ -82,9 +82,10 @@ class InstanceRunner:
         self.waiting = -1
         self.matched = -1
         self._processed = -1
-        self._live_from = live_from
-        self._inherited = deque(inherited)
+        self._is_live = is_live
+        self._taken = 0
         self._streams = tuple(streams)
+        self._uncovered = frozenset(uncovered)
         ordered = sorted(
             streams, key=lambda stream: (timeframe_ms(StreamId.parse(stream).timeframe), stream)
         )
@@ -165,10 +166,11 @@ class InstanceRunner:
                 instance and the order manager disagree on what may fill.
         """
         for entry in release.events:
-            if entry.slice < self._processed:
+            if _is_before(entry, self._processed):
+                origin = "matching" if entry.matched else "deciding"
                 raise StrategyError(
-                    f"instance {entry.event.instance!r}: an event of slice {entry.slice} came "
-                    f"after slice {self._processed} was processed"
+                    f"instance {entry.event.instance!r}: an event of {origin} slice {entry.slice} "
+                    f"came after slice {self._processed} was processed"
                 )
             self.instance.on_event(entry.event)
         self.matched = max(self.matched, release.through)
@@ -186,8 +188,8 @@ class InstanceRunner:
         instance = self.instance
         on_candle = instance.on_candle
         self.waiting = -1
-        if self._inherited or (queue and queue[0][0] < self._live_from):
-            self._relive()
+        if not self._is_live:
+            return False
         while queue:
             number, _time, candle = queue[0]
             if self.matched < number and self._must_hear_slice(number):
@@ -208,26 +210,45 @@ class InstanceRunner:
             self.through = max(self.through, self._marked)
         return False
 
-    def _relive(self) -> None:
-        """Take the instance through its history, up to the slice it takes part from."""
-        instance, inherited = self.instance, self._inherited
-        while self._queue and self._queue[0][0] < self._live_from:
-            number, _time, candle = self._queue.popleft()
-            while inherited and inherited[0].slice < number:
+    def relive(self, through: int, events: Sequence[SliceEvent]) -> None:
+        """Take the instance through its history up to a slice; it is not live after it.
+
+        Args:
+            through: Newest slice to live through; what is queued beyond it stays queued.
+            events: Every order event of earlier starts up to that slice. They come to the instance
+                between the same candles as they did then. Those already taken are skipped.
+        """
+        instance, queue = self.instance, self._queue
+        inherited = deque(events[self._taken :])
+        self._taken += len(inherited)
+        while queue and queue[0][0] <= through:
+            number, _time, candle = queue.popleft()
+            while inherited and _is_before(inherited[0], number):
                 instance.on_event(inherited.popleft().event)
             instance.warm(candle)
             self._processed = self.through = number
-        if self._queue:
-            while inherited:
-                instance.on_event(inherited.popleft().event)
+        for entry in inherited:
+            instance.on_event(entry.event)
+
+    def go_live(self, live_from: int, events: Sequence[SliceEvent]) -> None:
+        """Live through the rest of the history and take part from a slice on.
+
+        Args:
+            live_from: As the coordinator's `join` returned it.
+            events: Every order event of earlier starts.
+        """
+        self.relive(live_from - 1, events)
+        self.matched = max(self.matched, live_from - 1)
+        self._is_live = True
 
     def _must_hear_slice(self, number: int) -> bool:
         """Tell whether any candle of the slice at the head of the queue must wait."""
-        must_hear = self.instance.must_hear
+        must_hear, uncovered = self.instance.must_hear, self._uncovered
         for queued, time, candle in self._queue:
             if queued != number:
                 return False
-            if must_hear(candle, late=candle.close_time < time):
+            late = candle.close_time < time or candle.stream in uncovered
+            if must_hear(candle, late=late):
                 return True
         return False
 
@@ -245,3 +266,8 @@ class InstanceRunner:
         return Answer(
             self.host, self.epoch, self.through, self.waiting, self._published_ns, decisions
         )
+
+
+def _is_before(entry: SliceEvent, number: int) -> bool:
+    """Tell whether an event belongs before the candles of a slice."""
+    return entry.slice < number or (entry.slice == number and entry.matched)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.engine import run_engine, running_engine
+from actors.engine import RunningEngine, run_engine, running_engine
 from engine.backtest import run_backtest
 from engine.catalog import default_folders, discover
 from engine.config import RunConfig
@@ -35,12 +35,21 @@ class {name}(Strategy):
             {what}
 """
 
-DEADLINE_S = 120.0
+WATCHES = """
+from strategies import Strategy, StrategyMetadata
+
+
+class Watches(Strategy):
+    metadata = StrategyMetadata(type="WATCHES")
+
+    def on_candle(self, candle):
+        pass
+"""
 
 
 def backtest(config: RunConfig, folders: list[Path]) -> RunReport:
-    streams = [stream for strategy in config.strategies for stream in strategy.streams]
-    return run_backtest(config, discover(folders), open_market(config.market, streams, ()))
+    market = open_market(config.market, config.wanted_streams, ())
+    return run_backtest(config, discover(folders), market)
 
 
 def by_id(report: RunReport) -> dict[str, StrategyReport]:
@@ -69,13 +78,10 @@ def children() -> set[int]:
 def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind(
     a_run: Callable[..., RunConfig],
     a_strategy: Callable[..., dict[str, object]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = children()
-    folder = tmp_path / "t"
-    folder.mkdir()
-    config = a_run([a_strategy(n) for n in range(12)])
+    disabled = a_strategy(13, id="off", symbol="CCC/USDT", enabled=False)
+    config = a_run([*(a_strategy(n) for n in range(12)), disabled])
     seen: list[EngineStatus] = []
     report = run_engine(config, discover(default_folders()), on_status=seen.append)
     expected = backtest(config, default_folders())
@@ -85,7 +91,9 @@ def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind
     assert report.candles == expected.candles == 6000
     assert report.latency["p50"] > 0
     assert seen[-1].phase == "done"
-    assert {status.status for status in seen[-1].strategies} == {"running"}
+    assert {status.status for status in seen[-1].strategies} == {"running", "created"}
+    for status, strategy in zip(seen[-1].strategies, report.strategies, strict=True):
+        assert status.trades == (strategy.metrics or {"total_trades": 0})["total_trades"]
     assert children() - before == set()
 
 
@@ -124,52 +132,78 @@ def test_strategies_that_raise_hang_or_exit_disturb_nobody(
     assert "process ended" in found["exits"].cause
 
 
-def test_one_strategy_is_controlled_while_the_others_run_on(
-    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]]
+class Control:
+    """An engine and the questions the tests ask about one strategy."""
+
+    def __init__(self, engine: RunningEngine) -> None:
+        self.engine = engine
+        self.client = engine.client
+
+    def until(self, strategy_id: str, status: str, candles: int = 0) -> None:
+        for _ in range(200):
+            line = {s.id: s for s in self.client.status().strategies}[strategy_id]
+            if line.status == status and line.candles >= candles:
+                return
+            assert not self.engine.wait(0.1), "the feed ended too early"
+        pytest.fail(f"{strategy_id} is {line}, not {status} after {candles} candles")
+
+    def until_it_trades_after(self, strategy_id: str, slice_number: int) -> None:
+        for _ in range(200):
+            signals = self.client.extract().ledger.strategies[strategy_id].signals
+            if any(s["slice"] > slice_number and s["code"] == "accepted" for s in signals):
+                return
+            assert not self.engine.wait(0.1), "the feed ended too early"
+        pytest.fail(f"{strategy_id} does not trade after slice {slice_number}")
+
+
+def test_strategies_are_controlled_one_by_one_while_the_others_run_on(
+    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
-    one_minute_in_10_ms = {"market": {"speed": 6000}}
-    config = a_run(
-        [a_strategy(0), a_strategy(1), a_strategy(3)], candles=20_000, **one_minute_in_10_ms
-    )
+    (tmp_path / "watches.py").write_text(WATCHES)
+    both = {"id": "both", "type": "WATCHES", "symbols": ["AAA/USDT", "BBB/USDT"], "timeframe": "5m"}
+    members = [a_strategy(0), a_strategy(1), a_strategy(3), both]
+    config = a_run(members, candles=20_000, market={"speed": 6000})  # a minute in 10 ms
     late = a_run([a_strategy(6, id="late")]).strategies[0]
-    catalog = discover(default_folders())
+    lost = a_run([a_strategy(0, id="lost", symbol="ZZZ/USDT")]).strategies[0]
+    catalog = discover([*default_folders(), tmp_path])
+    rules = str(catalog.types["RULES"].file)
     with running_engine(config, catalog) as engine:
-        client = engine.client
-
-        def until(strategy_id: str, status: str, candles: int = 0) -> None:
-            for _ in range(200):
-                line = {s.id: s for s in client.status().strategies}[strategy_id]
-                if line.status == status and line.candles >= candles:
-                    return
-                assert not engine.wait(0.1), "the feed ended too early"
-            pytest.fail(f"{strategy_id} is {line}, not {status} after {candles} candles")
-
-        until("s0", "running", 30)
+        client, control = engine.client, Control(engine)
+        control.until("s0", "running", 30)
         client.pause("s0")
-        until("s0", "paused")
-        until("s3", "running", client.metrics("s3").candles + 20)
+        control.until("s0", "paused")
+        control.until("s3", "running", client.metrics("s3").candles + 20)
         client.resume("s0")
-        until("s0", "running")
+        control.until("s0", "running")
         with pytest.raises(ChorusError, match="parameter"):
             client.update("s0", {"no_such_parameter": 1})
         client.stop("s1")
-        until("s1", "stopped")
+        control.until("s1", "stopped")
         with pytest.raises(ChorusError, match="restart it first"):
             client.pause("s1")
         client.restart("s1")
-        until("s1", "running")
-        client.start(late, plugin_file=str(catalog.types[late.type].file))
-        until("late", "running")
+        restarted_at = client.status().slice_number
+        control.until("s1", "running")
+        client.restart("both")
+        control.until("both", "running", 60)
+        client.start(late, plugin_file=rules)
+        control.until("late", "running")
         assert client.metrics("late").candles >= client.metrics("s0").candles - 50
+        for strategy, refusal in [(late, "taken"), (lost, "ZZZ/USDT")]:
+            with pytest.raises(ChorusError, match=refusal):
+                client.start(strategy, plugin_file=rules)
         with pytest.raises(ChorusError, match="not part of this engine"):
             client.pause("nobody")
-        with pytest.raises(ChorusError, match="taken"):
-            client.start(late, plugin_file=str(catalog.types[late.type].file))
+        client.stop("s3")
+        control.until_it_trades_after("s1", restarted_at)
         client.stop_engine()
         assert engine.wait(30.0)
         extract = client.extract()
-    assert set(extract.outcomes) == {"s0", "s1", "s3", "late"}
-    assert extract.outcomes["s3"].errors == 0
+    assert list(extract.outcomes) == ["s0", "s1", "s3", "both", "late"]
+    assert [strategy.id for strategy in extract.strategies] == list(extract.outcomes)
+    assert extract.outcomes["s0"].errors == 0
+    assert extract.outcomes["s3"].status == "stopped"
+    assert extract.outcomes["s3"].metrics is not None
 
 
 def test_stopping_early_still_reports_what_was_decided(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,9 +109,66 @@ def a_run(policy: str) -> RunConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return a 1m and a 5m file of AAA/USDT that disagree.
+
+    The 5m candles lack the wicks of the 1m candles, and each file lacks rows the other one has.
+    """
+    rng = random.Random(5)
+    small = []
+    price = 100.0
+    for n in range(2000):
+        opened, price = price, price * (1 + rng.gauss(0, 0.0015))
+        high, low = max(opened, price) * 1.002, min(opened, price) * 0.998
+        small.append((n * 60_000, opened, high, low, price, rng.uniform(5, 50)))
+    large = []
+    for n in range(0, len(small), 5):
+        opened, closed = small[n][1], small[n + 4][4]
+        large.append((n * 60_000, opened, max(opened, closed), min(opened, closed), closed, 90.0))
+    folder = tmp_path_factory.mktemp("candles")
+    paths = []
+    for name, rows in (("AAA-USDT_1m.parquet", small), ("AAA-USDT_5m.parquet", large)):
+        kept = [row for row in rows if rng.random() > 0.03]
+        columns = ["open_time", "open", "high", "low", "close", "volume"]
+        pl.DataFrame(kept, schema=columns, orient="row").write_parquet(folder / name)
+        paths.append(str(folder / name))
+    return paths
+
+
+def a_run_on_files(files: list[str]) -> RunConfig:
+    both_sides = {
+        "entry": {"condition": "crosses_above(close, ma)"},
+        "shortEntry": {"condition": "crosses_below(close, ma)"},
+    }
+    ma = {"indicators": {"ma": {"type": "ema", "period": 9}}, "rules": both_sides}
+    stops = {"stopLoss": 0.004, "takeProfit": 0.006, "maxPositionSize": 0.5}
+    trailing = {"trailingStop": 0.004, "maxPositionSize": 0.4, "timeLimitCandles": 20}
+    five = {"symbol": "AAA/USDT", "timeframe": "5m"}
+    return RunConfig.model_validate(
+        {
+            "market": {"replay": files},
+            "execution": {"takerFeeBps": 5, "makerFeeBps": 2, "volumeShare": 0.5},
+            "accounts": [{"id": "paper", "balances": {"USDT": 3000}}],
+            "strategies": [
+                {"id": "stops", **five, **ma, "risk": stops},
+                {"id": "trail", **five, **ma, "risk": trailing},
+                {"id": "fine", **five, **ma, "timeframe": "1m", "risk": stops},
+                {"id": "coarse", **five, **ma, "timeframe": "15m", "risk": stops},
+                {
+                    "id": "two_streams",
+                    "type": "TWO_STREAMS",
+                    "symbols": ["AAA/USDT"],
+                    "timeframes": ["5m", "15m"],
+                    "risk": stops,
+                },
+            ],
+        }
+    )
+
+
 def market_of(config: RunConfig) -> Market:
-    streams = [stream for strategy in config.strategies for stream in strategy.streams]
-    return open_market(config.market, streams, ())
+    return open_market(config.market, config.wanted_streams)
 
 
 def sequential(config: RunConfig, catalog: Catalog) -> Backtest:
@@ -142,7 +200,11 @@ class Network:
                 capital=config.capital_of(strategy),
             )
             self.runners[strategy.id] = InstanceRunner(
-                instance, host=strategy.id, epoch=1, streams=strategy.streams
+                instance,
+                host=strategy.id,
+                epoch=1,
+                streams=strategy.streams,
+                uncovered=market.uncovered,
             )
             self.coordinator.join(
                 strategy.id, epoch=1, instances=[strategy.id], streams=strategy.streams
@@ -239,10 +301,40 @@ def test_the_sequential_run_trades_enough_to_mean_something(policy: str, catalog
 def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
     policy: str, catalog: Catalog, seed: int
 ) -> None:
-    config = a_run(policy)
+    assert_same_ledger(a_run(policy), catalog, seed)
+
+
+def assert_same_ledger(config: RunConfig, catalog: Catalog, seed: int) -> None:
     expected = sequential(config, catalog)
     network = Network(config, catalog, seed)
     network.play()
     for name in expected.instances:
         assert network.manager.ledger.fills(name) == expected.manager.ledger.fills(name)
     assert network.manager.ledger.sha256() == expected.manager.ledger.sha256()
+
+
+def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_it(
+    catalog: Catalog, two_files: list[str]
+) -> None:
+    config = a_run_on_files(two_files)
+    market = market_of(config)
+    assert market.uncovered == {"paper:AAA/USDT:5m"}
+    ledger = sequential(config, catalog).manager.ledger
+    shown = {candle.close_time: candle for _, candle in market.history("paper:AAA/USDT:5m")}
+    stopped = [record.fill for record in ledger.fills("stops") if record.fill.role == "stop_loss"]
+    hidden = [
+        fill
+        for fill in stopped
+        if (candle := shown.get(fill.time)) is not None
+        and not candle.low <= float(fill.price) <= candle.high
+    ]
+    assert len(stopped) > 10
+    assert hidden
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_streams_that_orders_are_not_matched_on_give_the_ledger_of_the_sequential_run(
+    catalog: Catalog, two_files: list[str], seed: int
+) -> None:
+    assert_same_ledger(a_run_on_files(two_files), catalog, seed)

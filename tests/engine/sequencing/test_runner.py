@@ -1,0 +1,165 @@
+"""What may reach an instance when: candles that wait, and events that come too late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from engine.errors import StrategyError
+from engine.sequencing import (
+    Answer,
+    CandleBatch,
+    Coordinator,
+    InstanceRunner,
+    Release,
+    SliceEvent,
+)
+from engine.types import Candle, Decision, MarketSlice, OrderCanceled, OrderEvent
+
+MINUTE = 60_000
+STREAM = "paper:A/B:1m"
+
+
+class Recorder:
+    """An instance that notes what reaches it, and has to wait for late candles only."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_candle(self, candle: Candle) -> Decision | None:
+        self.seen.append(f"candle {candle.seq}")
+        return None
+
+    def warm(self, candle: Candle) -> None:
+        self.seen.append(f"warm {candle.seq}")
+
+    def on_event(self, event: OrderEvent) -> None:
+        assert isinstance(event, OrderCanceled)
+        self.seen.append(event.order_id)
+
+    def must_hear(self, candle: Candle, *, late: bool) -> bool:
+        del candle
+        return late
+
+
+class Script:
+    """An order manager that cancels something at every step."""
+
+    def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
+        return [canceled(f"match {market_slice.number}")]
+
+    def decide(
+        self, market_slice: MarketSlice, decisions: Sequence[Decision], /
+    ) -> list[OrderEvent]:
+        assert not decisions
+        return [canceled(f"decide {market_slice.number}")]
+
+
+def canceled(name: str) -> OrderCanceled:
+    return OrderCanceled("a", name, "A/B", "test", 0)
+
+
+def candle(seq: int) -> Candle:
+    return Candle(STREAM, seq, seq * MINUTE, (seq + 1) * MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0, 0)
+
+
+def a_runner(count: int, *, uncovered: Sequence[str] = ()) -> InstanceRunner:
+    """Return a runner with `count` candles queued, candle k in slice k."""
+    runner = InstanceRunner(Recorder(), host="a", epoch=1, streams=[STREAM], uncovered=uncovered)
+    numbers = list(range(count))
+    times = [(number + 1) * MINUTE for number in numbers]
+    runner.offer(CandleBatch(STREAM, 0, numbers, times, [candle(n) for n in numbers]))
+    return runner
+
+
+def test_a_candle_that_covers_its_base_is_not_waited_for() -> None:
+    runner = a_runner(3)
+    runner.run()
+    assert (runner.through, runner.waiting) == (2, -1)
+
+
+def test_a_candle_of_an_uncovered_stream_waits_like_a_late_one() -> None:
+    runner = a_runner(3, uncovered=[STREAM])
+    runner.run()
+    assert (runner.through, runner.waiting) == (-1, 0)
+    runner.release(Release(1, []))
+    runner.run()
+    assert (runner.through, runner.waiting) == (1, 2)
+
+
+def test_another_stream_being_uncovered_changes_nothing() -> None:
+    runner = a_runner(3, uncovered=["paper:A/B:5m"])
+    runner.run()
+    assert runner.through == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "matched", "in_time"),
+    [(1, True, False), (1, False, False), (2, True, False), (2, False, True), (3, True, True)],
+)
+def test_an_event_that_belongs_before_a_processed_candle_is_refused(
+    number: int, matched: bool, in_time: bool
+) -> None:
+    runner = a_runner(3)
+    runner.run()
+    release = Release(number, [SliceEvent(number, canceled("it"), matched)])
+    if in_time:
+        runner.release(release)
+        assert isinstance(runner.instance, Recorder)
+        assert runner.instance.seen[-1] == "it"
+        return
+    origin = "matching" if matched else "deciding"
+    with pytest.raises(
+        StrategyError, match=f"'a': an event of {origin} slice {number} came after slice 2"
+    ):
+        runner.release(release)
+
+
+def test_the_coordinator_tells_matching_from_deciding_and_withdrawing() -> None:
+    coordinator = Coordinator(Script())
+    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    slices = [MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(2)]
+    coordinator.add_slices(slices)
+    coordinator.advance()
+    coordinator.on_answer(Answer("a", 1, 0, -1, 0, []))
+    coordinator.advance()
+    coordinator.post([canceled("withdrawal")])
+    told = [
+        (entry.slice, entry.event.order_id, entry.matched)
+        for entry in coordinator.history("a")
+        if isinstance(entry.event, OrderCanceled)
+    ]
+    assert told == [
+        (0, "match 0", True),
+        (0, "decide 0", False),
+        (1, "match 1", True),
+        (1, "withdrawal", False),
+    ]
+
+
+def test_events_reach_the_instance_around_the_candle_of_their_slice() -> None:
+    coordinator = Coordinator(Script())
+    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    coordinator.add_slices(MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(3))
+    runner = a_runner(3, uncovered=[STREAM])
+    for _ in range(8):
+        for _host, release in coordinator.advance():
+            runner.release(release)
+        runner.run()
+        answer = runner.answer()
+        if answer is not None:
+            coordinator.on_answer(answer)
+    assert isinstance(runner.instance, Recorder)
+    assert runner.instance.seen == [
+        f"{step} {number}" for number in range(3) for step in ("match", "candle", "decide")
+    ]
+
+
+def test_an_event_without_its_phase_is_read_as_one_of_deciding() -> None:
+    encoder, decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(SliceEvent)
+    entry = SliceEvent(4, canceled("it"), matched=True)
+    assert decoder.decode(encoder.encode(entry)) == entry
+    old = msgspec.msgpack.decode(encoder.encode(entry))[:2]
+    assert decoder.decode(encoder.encode(old)) == SliceEvent(4, canceled("it"), matched=False)
