@@ -1,8 +1,8 @@
 """Where errors end: every exception becomes one readable block and an exit code.
 
 0: done. 1: the engine failed or something unexpected happened. 2: the user's input (arguments,
-configuration, data, plugins, environment) is not usable. Results go to standard output, errors to
-standard error, so both can be piped.
+configuration, data, plugins, environment) is not usable. 130: interrupted. Results go to standard
+output, errors to standard error, so both can be piped.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from engine.errors import ChorusError, ConfigError, DataError, PluginError
 
 __all__ = [
     "FAILED",
+    "INTERRUPTED",
     "UNUSABLE",
     "ChorusGroup",
     "ReplayCommand",
@@ -32,6 +33,7 @@ __all__ = [
 
 FAILED = 1
 UNUSABLE = 2
+INTERRUPTED = 130
 
 
 class ChorusGroup(TyperGroup):
@@ -44,6 +46,11 @@ class ChorusGroup(TyperGroup):
         except (typer.Exit, typer.Abort, TyperException):
             # How typer itself ends a command or reports wrong options.
             raise
+        except KeyboardInterrupt as error:
+            reports = ctx.invoked_subcommand in {"run", "backtest"}
+            end = "; no report was written" if reports else ""
+            typer.echo(f"interrupted{end}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 # The reader of a pipe went away (`chorus indicators | head`): typer ends quietly.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -45,14 +46,16 @@ SpeedOption = Annotated[
 ]
 
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STDERR = 2
 
 
 class StopRequest:
-    """Turns Ctrl-C and SIGTERM into a wish the engine asks for between two candles.
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a wish the engine asks for between two candles.
 
-    The first signal lets the run finish what it has begun and report; the second one interrupts
-    it. Use as context manager in the main thread.
+    The first signal lets the run finish what it has begun and report, and is acknowledged on
+    standard error at once; the second one interrupts it. Under `nohup` SIGHUP stays ignored. Use
+    as context manager in the main thread.
     """
 
     def __init__(self) -> None:
@@ -61,7 +64,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         for number in _STOP_SIGNALS:
-            self._before[number] = signal.signal(number, self._receive)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -77,7 +81,7 @@ class StopRequest:
     def __call__(self) -> bool:
         """Return whether to stop; called by the engine between candles, in the main thread."""
         # Starting Ray puts a handler of its own in place, below Python's, that ends the process.
-        for number in _STOP_SIGNALS:
+        for number in self._before:
             signal.signal(number, self._receive)
         return bool(self.signal_name)
 
@@ -86,6 +90,9 @@ class StopRequest:
         if self.signal_name:
             raise KeyboardInterrupt
         self.signal_name = signal.Signals(number).name
+        line = f"stopping: {self.signal_name}; the report follows, a second signal interrupts\n"
+        # Not through `sys.stderr`: the signal may have come while that was being written to.
+        os.write(_STDERR, line.encode())
 
 
 def run(
@@ -112,19 +119,17 @@ def run(
     from actors.engine import run_engine  # noqa: PLC0415 - see above
 
     run_config = prepared.config
-    with (
-        StopRequest() as stop,
-        view_for(report_console(), run_config.name, quiet=quiet or json) as view,
-    ):
-        result = run_engine(
-            run_config,
-            prepared.catalog,
-            replay=prepared.replay,
-            speed=run_config.market.speed,
-            on_status=view,
-            stop=stop,
-        )
-    deliver(result, run_config, report=report, json=json, stopped_by=stop.signal_name)
+    with StopRequest() as stop:
+        with view_for(report_console(), run_config.name, quiet=quiet or json) as view:
+            result = run_engine(
+                run_config,
+                prepared.catalog,
+                replay=prepared.replay,
+                speed=run_config.market.speed,
+                on_status=view,
+                stop=stop,
+            )
+        deliver(result, run_config, report=report, json=json, stopped_by=stop.signal_name)
 
 
 def backtest(
@@ -142,14 +147,12 @@ def backtest(
     prepared = prepare(config, replay or [], report)
     from engine.backtest import run_backtest  # noqa: PLC0415 - other commands start without it
 
-    with (
-        StopRequest() as stop,
-        view_for(report_console(), prepared.config.name, quiet=quiet or json) as view,
-    ):
-        result = run_backtest(
-            prepared.config, prepared.catalog, prepared.market, on_status=view, stop=stop
-        )
-    deliver(result, prepared.config, report=report, json=json, stopped_by=stop.signal_name)
+    with StopRequest() as stop:
+        with view_for(report_console(), prepared.config.name, quiet=quiet or json) as view:
+            result = run_backtest(
+                prepared.config, prepared.catalog, prepared.market, on_status=view, stop=stop
+            )
+        deliver(result, prepared.config, report=report, json=json, stopped_by=stop.signal_name)
 
 
 def parse_speed(text: str | None) -> Literal["max"] | float | None:

@@ -218,7 +218,7 @@ def test_the_report_file_holds_the_report(
     assert json.loads(target.read_bytes())["candles"] == 45_031
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_engine_and_still_reports(
     chorus: Chorus, engine: FakeEngine, config: Path, candles: Path, number: signal.Signals
 ) -> None:
@@ -232,13 +232,45 @@ def test_a_signal_stops_the_engine_and_still_reports(
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_interrupts() -> None:
+def test_the_first_signal_is_answered_at_once_and_the_second_interrupts(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with StopRequest() as stop:
         assert not stop()
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert capfd.readouterr().err == (
+            "stopping: SIGHUP; the report follows, a second signal interrupts\n"
+        )
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_program_under_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("command", ["run", "backtest", "validate"])
+def test_an_interrupted_command_says_so(
+    chorus: Chorus, config: Path, candles: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("api.cli.preflight.open_market", interrupted)
+    result = chorus(command, config, "--replay", candles)
+    assert (result.exit_code, result.stdout) == (130, "")
+    end = "" if command == "validate" else "; no report was written"
+    assert result.stderr == f"interrupted{end}\n"
 
 
 def test_an_engine_that_fails_ends_with_code_1(
