@@ -163,3 +163,21 @@ def test_an_event_without_its_phase_is_read_as_one_of_deciding() -> None:
     assert decoder.decode(encoder.encode(entry)) == entry
     old = msgspec.msgpack.decode(encoder.encode(entry))[:2]
     assert decoder.decode(encoder.encode(old)) == SliceEvent(4, canceled("it"), matched=False)
+
+
+def test_history_is_relived_with_each_event_around_the_candle_of_its_slice() -> None:
+    runner = InstanceRunner(Recorder(), host="a", epoch=2, streams=[STREAM], is_live=False)
+    times = [MINUTE, 2 * MINUTE, 3 * MINUTE]
+    runner.offer(CandleBatch(STREAM, 0, [0, 1, 2], times, [candle(n) for n in range(3)]))
+    events = [
+        SliceEvent(0, canceled("decide 0")),
+        SliceEvent(1, canceled("match 1"), matched=True),
+        SliceEvent(1, canceled("decide 1")),
+    ]
+    runner.go_live(2, events)
+    runner.run()
+    assert isinstance(runner.instance, Recorder)
+    assert runner.instance.seen == [
+        *("warm 0", "decide 0", "match 1", "warm 1", "decide 1"),
+        "candle 2",
+    ]
