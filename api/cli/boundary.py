@@ -27,6 +27,7 @@ __all__ = [
     "ChorusGroup",
     "ReplayCommand",
     "error_block",
+    "short",
     "spread_replay",
     "verdict",
 ]
@@ -34,6 +35,9 @@ __all__ = [
 FAILED = 1
 UNUSABLE = 2
 INTERRUPTED = 130
+
+_LONGEST_NAME = 250
+"""Of a file in a message; a path that can be opened is hardly ever longer."""
 
 
 class ChorusGroup(TyperGroup):
@@ -103,6 +107,9 @@ def verdict(error: Exception) -> tuple[str, int]:
         return error_block(error), UNUSABLE
     if isinstance(error, ChorusError):
         return error_block(error), FAILED
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = short(str(error.filename))
+        return f"error: {name}: {error.strerror}; use a shorter one", UNUSABLE
     # The variable is read plainly: broken settings may be what failed.
     if os.environ.get("CHORUS_DEBUG", "") not in {"", "0", "false"}:
         return "".join(traceback.format_exception(error)).rstrip(), FAILED
@@ -111,6 +118,13 @@ def verdict(error: Exception) -> tuple[str, int]:
         "  this is a defect of Chorus, not of your files; "
         "run again with CHORUS_DEBUG=1 for the traceback"
     ), FAILED
+
+
+def short(name: str) -> str:
+    """Return a file's name for a message, without the middle of one nobody would read."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:40]}…{name[-20:]} ({len(name)} characters)"
 
 
 def error_block(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from api.cli.boundary import short
 from api.logs import configure_logging
 from api.settings import read_settings
 from engine.catalog import Catalog, LoadedType, default_folders, discover
@@ -116,12 +117,19 @@ def check_files(replay: Sequence[str]) -> None:
     Raises:
         ConfigError: One or more of them; all are named.
     """
-    lines = [f"--replay {name}: {fault}" for name in replay if (fault := _file_fault(name))]
+    lines = [f"--replay {short(name)}: {fault}" for name in replay if (fault := _file_fault(name))]
     if lines:
         raise ConfigError("\n".join(lines))
 
 
 def _file_fault(name: str) -> str:
+    try:
+        return _fault_of_file(name)
+    except OSError as error:  # e.g. a name longer than the file system takes
+        return f"no usable name of a file: {error.strerror}"
+
+
+def _fault_of_file(name: str) -> str:
     if Path(name).is_dir():
         return f"is a folder; name its files, e.g. {name.rstrip('/')}/*.parquet"
     if "=" not in name and not Path(name).exists():
@@ -141,7 +149,13 @@ def check_report(report: Path) -> None:
     Raises:
         ConfigError: The folder does not exist or does not let us write.
     """
-    if report.is_dir():
+    try:
+        is_folder = report.is_dir()
+    except OSError as error:  # e.g. a name longer than the file system takes
+        raise ConfigError(
+            f"--report {short(str(report))}: no usable name of a file: {error.strerror}"
+        ) from error
+    if is_folder:
         raise ConfigError(f"--report {report}: is a folder; name a file, e.g. {report}/report.json")
     if not report.parent.is_dir():
         raise ConfigError(f"--report {report}: the folder {report.parent} does not exist")

@@ -7,6 +7,7 @@ aliases, so that a hostile or mistaken file costs milliseconds and gets a readab
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -142,7 +143,8 @@ def _read_text(path: Path) -> str:
     except PermissionError:
         raise ConfigError(f"{path}: no permission to read it; check `ls -l {path}`") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+        name = f"{path!s:.60}…" if error.errno == errno.ENAMETOOLONG else path
+        raise ConfigError(f"{name}: cannot be read: {error.strerror or error}") from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(
             f"{path}: more than the {MAX_BYTES:,} bytes a configuration may have; "
@@ -294,6 +296,10 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number; write a finite number or null")
 
 
+_UNCLOSED_FLOW = "',' or '}'"
+"""Said of `{condition: close > highest(high, 20)[1]}`: between braces, brackets are YAML's own."""
+
+
 def _yaml_message(path: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -301,6 +307,8 @@ def _yaml_message(path: Path, error: Exception) -> str:
         return f"{path}: not valid YAML: {problem}"
     if "cannot start any token" in problem:
         problem += "; indent with spaces, not tabs, and quote text that starts with @ or `"
+    if _UNCLOSED_FLOW in problem:
+        problem += "; put a condition in quotes"
     context = getattr(error, "context", None)
     detail = f"{problem} ({context})" if context else problem
     return f"{path}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {detail}"

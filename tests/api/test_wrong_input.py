@@ -128,6 +128,10 @@ CONFIGURATIONS = {
         (":7:5: 'symbol' stands twice in the same mapping (first in line 5)",),
     ),
     "no YAML": ("a: b: c\n", (":1:5: not valid YAML",)),
+    "condition with brackets, without quotes": (
+        changed("rsi < 30", "rsi[1] < 30"),
+        (":9:", "did not find expected ',' or '}'; put a condition in quotes"),
+    ),
     "Python object": ("a: !!python/object/apply:os.system [ls]\n", (":1:4: not valid YAML",)),
     "empty": ("", ("is empty; it needs at least `strategies:`",)),
     "only comments": ("# later\n", ("holds only comments",)),
@@ -275,6 +279,44 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_run(
         chorus("backtest", path, "--report", tmp_path / "no" / "report.json"),
         f"the folder {tmp_path}/no does not exist",
     )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--replay", f"{'x' * 4000}_1m.csv"],
+        ["--replay", f"BTC/USDT:1m={'x' * 4000}_1m.csv"],
+        ["--report", f"{'x' * 4000}_1m.csv"],
+        ["--report", f"{'x' * 4000}/{'x' * 4000}_1m.csv"],
+    ],
+)
+def test_a_name_longer_than_any_file_has_is_refused_in_short(
+    chorus: Chorus, write: Write, args: list[str]
+) -> None:
+    result = chorus("backtest", write(GOOD), *args)
+    refused(result, f"error: {args[0]} ", "x…x", "_1m.csv (", "File name too long")
+    assert len(result.stderr) < 200
+    if args[0] == "--replay":
+        refused(chorus("validate", write(GOOD), *args), result.stderr)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("market:", f"market:\n  replay: [{'x' * 4000}_1m.csv]"),
+        f"{GOOD}plugin_folders: [{'x' * 4000}]\n",
+    ],
+)
+def test_a_name_longer_than_any_file_has_is_refused_in_a_configuration(
+    chorus: Chorus, write: Write, text: str
+) -> None:
+    for command in ("validate", "backtest"):
+        refused(chorus(command, write(text)), "File name too long")
+
+
+def test_a_configuration_with_a_name_longer_than_any_file_has_is_refused(chorus: Chorus) -> None:
+    result = chorus("run", f"{'x' * 4000}.yaml")
+    refused(result, f"error: {'x' * 60}…: cannot be read: File name too long")
 
 
 def test_a_missing_configuration_names_those_there_are(chorus: Chorus, write: Write) -> None:
