@@ -70,7 +70,7 @@ def read_candles(spec: FileSpec) -> tuple[CandleColumns, FileReport]:
     """Read and validate one file. Blocks on the disk.
 
     Raises:
-        DataError: The file cannot be read, lacks a column, or holds no usable candle.
+        DataError: The file cannot be read, lacks a column, or most of its rows are no candles.
     """
     frame, ignored = _required_columns(_read_frame(spec.path), spec.path)
     report = ValidationReport()
@@ -261,26 +261,43 @@ def _readable(
     return keep
 
 
+_COLUMNS = "check which column is which"
+_REMEDIES = {
+    Reason.UNREADABLE: "fill or drop the cells that are empty or no numbers",
+    Reason.NOT_FINITE: "fill or drop the rows that hold NaN or infinity",
+    Reason.PRICE_NOT_POSITIVE: f"prices must be above 0; {_COLUMNS}",
+    Reason.NEGATIVE_VOLUME: f"volume must be 0 or more; {_COLUMNS}",
+    Reason.OFF_BOUNDARY: "check timeframe and units",
+    Reason.DUPLICATE: "each open_time may stand there once; check that the file holds one symbol",
+    Reason.OUT_OF_ORDER: "sort the file by open_time",
+}
+"""What to do about a file most rows of which were refused, mostly for that reason."""
+
+
 def _require_usable(
     columns: CandleColumns, report: ValidationReport, times: pl.Series, spec: FileSpec
 ) -> None:
     """Refuse a file without candles, and one that is by and large something else.
 
-    Most rows off the boundaries or out of order are no bad rows but a wrong name, unit or sort.
+    Where most rows are refused they are no bad rows, but a wrong name, unit, column or sort.
     """
+    refused = report.total_rejected
+    if len(columns) and 2 * refused <= report.rows:
+        return
     unordered = report.rejected.get(Reason.OUT_OF_ORDER, 0)
     if 2 * unordered > report.rows:
         raise DataError(
             f"{spec.path}: rows must be in ascending order of open_time, {unordered} of "
             f"{report.rows} are not; sort the file"
         )
-    if len(columns) == 0 or 2 * report.rejected.get(Reason.OFF_BOUNDARY, 0) > report.rows:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in report.rejected.items())
-        raise DataError(
-            f"{spec.path}: must hold {spec.timeframe} candles, {report.total_rejected} of "
-            f"{report.rows} rows are none ({reasons}; first: {report.examples[0].detail}); check "
-            f"timeframe and units{_unit_hint(times)}"
-        )
+    usual = max(report.rejected, key=report.rejected.__getitem__)
+    first = next(example for example in report.examples if example.reason == usual)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in report.rejected.items())
+    remedy = _REMEDIES.get(usual, _COLUMNS)
+    raise DataError(
+        f"{spec.path}: must hold {spec.timeframe} candles, {refused} of {report.rows} rows are "
+        f"none ({reasons}; e.g. {first.detail}); {remedy}{_unit_hint(times)}"
+    )
 
 
 def _unit_hint(times: pl.Series) -> str:

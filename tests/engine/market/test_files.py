@@ -126,12 +126,12 @@ def test_bad_rows_are_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
         f"{START + 2 * MINUTE},{good}",
         f"{START + 6 * MINUTE + 1},{good}",
         f"{10**17},{good}",
-        f"{START + 7 * MINUTE},{good}",
+        *(f"{START + n * MINUTE},{good}" for n in range(7, 17)),
     ]
     path.write_text(HEADER + "\n".join(rows) + "\n")
     columns, report = read(path)
-    assert ((columns.open_time - START) // MINUTE).tolist() == [0, 5, 7]
-    assert columns.gap.tolist() == [0, 4, 1]
+    assert ((columns.open_time - START) // MINUTE).tolist() == [0, 5, *range(7, 17)]
+    assert columns.gap.tolist() == [0, 4, 1, *[0] * 9]
     assert report.rejected == {
         "unreadable": 4,
         "not_finite": 1,
@@ -140,7 +140,7 @@ def test_bad_rows_are_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
         "out_of_order": 1,
         "off_boundary": 1,
     }
-    assert report.rows == report.accepted + sum(report.rejected.values()) == 12
+    assert report.rows == report.accepted + sum(report.rejected.values()) == 21
     found = {(example.row, example.reason.value): example.detail for example in report.examples}
     assert found[1, "unreadable"] == "2024-01-01T00:01:00Z: high 'abc' cannot be read"
     assert found[2, "unreadable"] == "2024-01-01T00:02:00Z: close is empty"
@@ -330,6 +330,35 @@ def test_a_file_with_newest_rows_first(write_candles: Any, make_frame: Any) -> N
         "ascending order of open_time, 9 of 10 are not",
         "sort the file",
     )
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("{next},100,,99,101,5", "unreadable 6; e.g. 2024-01-01T00:05:00Z: high is empty); fill"),
+        ("{next},100,nan,99,101,5", "rows that hold NaN or infinity"),
+        ("{next},100,102,-1,101,5", "prices must be above 0"),
+        ("{next},100,102,99,101,-5", "volume must be 0 or more"),
+        ("{next},100,98,99,101,5", "check which column is which"),
+        ("{next},100,100,99,101,5", "check which column is which"),
+        ("{next},100,102,101,101,5", "check which column is which"),
+        ("{next}7,100,102,99,101,5", "check timeframe and units"),
+        ("{last},100,102,99,101,5", "check that the file holds one symbol"),
+        ("{start},100,102,99,101,5", "sort the file"),
+    ],
+)
+def test_a_file_of_mostly_unusable_rows_is_refused_with_a_remedy(
+    tmp_path: Path, bad: str, said: str
+) -> None:
+    path = tmp_path / "A-B_1m.csv"
+    rows = [f"{START + n * MINUTE},100,102,99,101,5" for n in range(5)]
+    places = {"start": START, "last": START + 4 * MINUTE}
+    rows += [bad.format(next=START + n * MINUTE, **places) for n in range(5, 10)]
+    path.write_text(HEADER + "\n".join(rows) + "\n")
+    assert read(path)[1].accepted == 5  # half of them is not most of them
+    rows.append(bad.format(next=START + 10 * MINUTE, **places))
+    path.write_text(HEADER + "\n".join(rows) + "\n")
+    refuses(path, "6 of 11", said)
 
 
 def test_a_few_rows_out_of_order_are_counted(write_candles: Any, make_frame: Any) -> None:
