@@ -120,7 +120,11 @@ class Strategy:
         """
 
     def on_stop(self) -> None:
-        """Finish; called by the instance once when it is stopped. Orders asked for are dropped."""
+        """Finish; orders asked for are dropped.
+
+        Called by the instance once, when an operator stops it; not at the end of a feed, nor when
+        it ends in `error`.
+        """
 
     def get_state(self) -> dict[str, Any]:
         """Return the variables that must survive a restart, JSON-able.
