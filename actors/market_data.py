@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -170,6 +171,7 @@ class MarketDataActor:
 
     def run(self) -> None:
         """Publish the whole feed; returns when it has ended or was stopped."""
+        gc.freeze()  # as in the strategy actors: nothing built so far goes away
         try:
             while not self._begin.is_set() and not self._stopping:
                 self._serve(timeout_ms=1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -183,6 +184,7 @@ class OrderManagerActor:
 
     def run(self) -> None:
         """Decide slices until stopped."""
+        gc.freeze()  # as in the strategy actors: nothing built so far goes away
         poller = zmq.Poller()
         for source in (self._router, self._subscriber, self._mailbox.fileno()):
             poller.register(source, zmq.POLLIN)
