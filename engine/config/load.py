@@ -82,9 +82,17 @@ def _as_run(document: Document) -> tuple[dict[str, Any], Location]:
         raise InvalidConfigError(
             [_at_root(document, f"must be a mapping of fields (found {kind}); see configs/")]
         )
-    if "strategies" not in data and "id" in data:
-        return {"name": str(data["id"]), "strategies": [data]}, ("strategies", 0)
+    if "strategies" not in data and ("id" in data or _is_strategy(data)):
+        return {"name": str(data.get("id", name)), "strategies": [data]}, ("strategies", 0)
     return data if "name" in data else {"name": name, **data}, ()
+
+
+def _is_strategy(data: dict[str, Any]) -> bool:
+    """Return whether all fields are a strategy's and one can be nothing else: only `id` is left."""
+    of_run = {*RunConfig.model_fields, *(f.alias for f in RunConfig.model_fields.values())}
+    return not (of_run - {"name"}).intersection(data) and any(
+        data.get(key) for key in ("type", "symbol", "timeframe", "rules")
+    )
 
 
 def _at_root(document: Document, message: str) -> Problem:
@@ -111,6 +119,8 @@ def _cross_problems(document: Document, data: dict[str, Any], base: Location) ->
             elif isinstance(name, str):
                 first[name] = n
     defined = [str(item.get("id")) for item in _mappings(data.get("accounts"))]
+    if "accounts" not in data:
+        defined = [account.id for account in RunConfig.model_fields["accounts"].default]
     for n, item in enumerate(_mappings(data.get("strategies"))):
         account = item.get("account")
         if defined and isinstance(account, str) and account and account not in defined:

@@ -236,3 +236,20 @@ def test_what_only_rules_read_is_refused_for_another_type(
     assert "(did you mean 'RULES'?)" in problem
     for fine in ({**ONE, "type": "RULES", field: value}, {**ONE, "indicators": {}, "rules": None}):
         assert load_run(written(tmp_path, fine)).strategies[0].id == "a"
+
+
+def test_a_strategy_alone_without_id_only_lacks_the_id(tmp_path: Path) -> None:
+    alone = {key: value for key, value in ONE.items() if key != "id"}
+    (problem,) = problems(tmp_path, alone)
+    assert problem.endswith(": needs a field `id`")
+    as_run = problems(tmp_path, {**alone, "market": {}})
+    assert any("needs a field `strategies`" in problem for problem in as_run)
+
+
+def test_an_account_that_is_not_defined_has_its_place_in_every_form_of_file(tmp_path: Path) -> None:
+    text = "id: a\ntype: X\nsymbol: A/B\ntimeframe: 1m\naccount: nobody\n"
+    said = "account 'nobody' is not defined (defined: paper)"
+    assert problems(tmp_path, text) == [f"5:1: account: {said}"]
+    listed = "".join(f"    {line}\n" for line in text.splitlines()).replace("    ", "  - ", 1)
+    assert problems(tmp_path, "strategies:\n" + listed) == [f"6:5: strategies[0].account: {said}"]
+    assert problems(tmp_path, listed) == [f"5:5: [0].account: {said}"]
