@@ -33,7 +33,14 @@ from engine.money import parse_symbol
 from engine.rules import compile_rules
 from indicators import IndicatorError, IndicatorSpec
 
-__all__ = ["Prepared", "market_problems", "open_catalog", "prepare", "strategy_problems"]
+__all__ = [
+    "Prepared",
+    "market_problems",
+    "nothing_to_do",
+    "open_catalog",
+    "prepare",
+    "strategy_problems",
+]
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -82,6 +89,8 @@ def prepare(path: Path, replay: Sequence[str], report: Path | None) -> Prepared:
     if problems:
         raise InvalidConfigError(in_file_order(problems))
     market = open_run_market(loaded.config, replay)
+    if nothing_to_do(loaded.config, market):
+        raise InvalidConfigError(in_file_order(market_problems(loaded, market)))
     return Prepared(loaded.config, catalog, market, tuple(replay))
 
 
@@ -302,6 +311,11 @@ def without_data(config: RunConfig, market: Market) -> list[StrategyConfig]:
         for strategy in config.strategies
         if strategy.enabled and not missing.isdisjoint(strategy.streams)
     ]
+
+
+def nothing_to_do(config: RunConfig, market: Market) -> bool:
+    """Return whether no strategy has all its candles; a run takes the lack of some for a note."""
+    return len(without_data(config, market)) == sum(each.enabled for each in config.strategies)
 
 
 def market_problems(loaded: LoadedRun, market: Market) -> list[Problem]:

@@ -157,6 +157,11 @@ CONFIGURATIONS = {
         changed("    symbol: BTC/USDT", "    symbol: ETH/USDT"),
         ("ETH/USDT:1m",),
     ),
+    "one of two symbols the market does not serve": (
+        GOOD.partition("  - ")[0]
+        + "  - {id: one, type: EMA_CROSS, symbols: [BTC/USDT, ETH/USDT], timeframe: 1m}\n",
+        ("strategies[0]", "'one': no candles for paper:ETH/USDT:1m; the market serves paper:BTC"),
+    ),
 }
 
 
@@ -175,6 +180,23 @@ def test_the_unchanged_configuration_is_accepted(chorus: Chorus, write: Write) -
     result = chorus("validate", write(GOOD))
     assert result.exit_code == 0, result.stderr
     assert "ok; strategies: 1 (RULES)" in result.stdout
+
+
+def test_one_strategy_of_several_without_candles_is_a_note(chorus: Chorus, write: Write) -> None:
+    import json  # noqa: PLC0415 - only here
+
+    idle = "  - {id: idle, type: EMA_CROSS, symbol: ETH/USDT, timeframe: 1m}\n"
+    path = write(GOOD + idle)
+    said = "strategy 'idle': no candles for paper:ETH/USDT:1m; the market serves paper:BTC/USDT:1m"
+    result = chorus("validate", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"note: {path}:11:33: strategies[1].symbol: {said}\n" in result.stdout
+    assert "ok; strategies: 2" in result.stdout
+    result = chorus("validate", path, "--json")
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, answer["valid"], answer["problems"]) == (0, True, [])
+    assert [note["message"] for note in answer["notes"]] == [said]
+    assert "no candles for: idle (not run)" in chorus("backtest", path).stdout
 
 
 def test_validate_names_every_problem(chorus: Chorus, write: Write) -> None:
