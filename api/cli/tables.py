@@ -94,7 +94,10 @@ def _print_troubles(console: Console, report: RunReport) -> None:
     survived = [s for s in report.strategies if s.errors and s.status != "error"]
     for strategy in survived:
         console.print(
-            Text(f"  {strategy.id}: {strategy.errors} exceptions contained", style="yellow"),
+            Text(
+                f"  {strategy.id}: {_number(strategy.errors, 'exception')} contained",
+                style="yellow",
+            ),
             soft_wrap=True,
         )
     idle = [s.id for s in report.strategies if s.status == "no data"]
@@ -133,12 +136,13 @@ def summary_lines(report: RunReport, config: RunConfig) -> list[str]:
     states = ", ".join(f"{n} {state}" for state, n in sorted(totals["by_status"].items()))
     lines = [
         (
-            f"{totals['strategies']} strategies ({states}), {totals['signals']:,} signals, "
-            f"{totals['orders']:,} orders, {totals['fills']:,} fills; "
+            f"{_number(totals['strategies'], 'strategy')} ({states}), "
+            f"{_number(totals['signals'], 'signal')}, {_number(totals['orders'], 'order')}, "
+            f"{_number(totals['fills'], 'fill')}; "
             f"arbitration {config.arbitration.policy}"
         ),
         (
-            f"{report.candles:,} candles in {report.elapsed_s:,.1f} s: "
+            f"{_number(report.candles, 'candle')} in {report.elapsed_s:,.1f} s: "
             f"{report.candles_per_s:,.0f} candles/s"
         ),
     ]
@@ -147,6 +151,17 @@ def summary_lines(report: RunReport, config: RunConfig) -> list[str]:
         lines.append(f"candle to decision: {figures}")
     lines.append(f"ledger sha256 {report.ledger_sha256}")
     return lines
+
+
+def _number(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> _number(1, "strategy"), _number(2, "strategy"), _number(1200, "fill")
+    ('1 strategy', '2 strategies', '1,200 fills')
+    """
+    if count != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun}"
 
 
 def _count(value: Any) -> str:

@@ -51,6 +51,7 @@ def strategy_report(**changes: Any) -> StrategyReport:
         "signals": [],
         "orders": [],
         "fills": [],
+        "positions": [],
         "ledger_sha256": "ab" * 32,
     }
     return StrategyReport(**{**facts, **changes})
@@ -191,6 +192,17 @@ def test_failed_strategies_are_listed_loudly_and_the_run_still_succeeds(
     assert "no candles for: idle (not run)" in result.stdout
     assert "note: 2 files have gaps" in result.stdout
     assert "4 strategies (1 error, 1 no data, 2 running)" in result.stdout
+
+
+def test_one_is_not_written_as_many(
+    chorus: Chorus, engine: FakeEngine, config: Path, candles: Path
+) -> None:
+    totals = {**run_report().totals, "signals": 1, "orders": 1, "fills": 1}
+    engine.report = run_report(strategy_report(errors=1), totals=totals, candles=1)
+    out = chorus("run", config, "--replay", candles).stdout
+    assert "macd: 1 exception contained\n" in out
+    assert "\n1 strategy (1 running), 1 signal, 1 order, 1 fill; arbitration" in out
+    assert "\n1 candle in 1.5 s" in out
 
 
 def test_json_prints_the_report_and_nothing_else(
