@@ -15,7 +15,7 @@ from actors.control import CatchUp, ControlHub, GoLive, Request
 from actors.strategy import StrategyActor, StrategySpec
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
-from engine.errors import ChorusError
+from engine.errors import ChorusError, PluginError, start_failure
 from engine.money import instruments_by_symbol
 from engine.report import StrategyOutcome
 from engine.status import StrategyStatus, idle_status
@@ -40,7 +40,9 @@ def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
         return ray.get(ref, timeout=timeout_s)
     except RayTaskError as error:
         cause = error.cause
-        if isinstance(cause, ChorusError | TimeoutError):
+        if isinstance(cause, ChorusError):
+            raise cause from error
+        if isinstance(cause, TimeoutError):
             raise ChorusError(str(cause) or "no answer in time") from error
         raise ChorusError(failure_text(error)) from error
     except RayActorError as error:
@@ -163,7 +165,8 @@ class Fleet:
         try:
             step(member)
         except ChorusError as error:
-            self.end(member, f"could not start: {error}", failed=True)
+            built = isinstance(error, PluginError)
+            self.end(member, str(error) if built else start_failure(error), failed=True)
 
     def _spawn(self, member: Hosted) -> None:
         config = member.config

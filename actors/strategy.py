@@ -25,6 +25,7 @@ from actors.wire import (
 )
 from engine.catalog import load_file
 from engine.config import StrategyConfig
+from engine.errors import PluginError, start_failure
 from engine.instance import Instance, build
 from engine.money import Instrument
 from engine.report import StrategyOutcome, outcome_of, status_of
@@ -89,13 +90,17 @@ class StrategyActor:
         """Load the strategy type and build the instance; called first.
 
         Raises:
-            ChorusError: The plugin or the configuration cannot be used.
+            PluginError: The plugin or the configuration cannot be used; the message is the cause
+                that is reported and written to the ledger.
         """
-        config = self._spec.config
-        loaded = load_file(self._spec.plugin_file)
-        self._instance: Instance = build(
-            config, loaded, instruments=self._spec.instruments, capital=self._spec.capital
-        )
+        spec = self._spec
+        try:
+            loaded = load_file(spec.plugin_file)
+            self._instance: Instance = build(
+                spec.config, loaded, instruments=spec.instruments, capital=spec.capital
+            )
+        except (Exception, SystemExit) as error:
+            raise PluginError(start_failure(error)) from error
 
     def attach(self) -> None:
         """Connect to the data plane and say hello; called once, before `run`."""

@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from engine.config import InvalidConfigError
-from engine.errors import ChorusError, ConfigError, DataError, PluginError
+from engine.errors import ChorusError, ConfigError, DataError, PluginError, StoppedError
 
 __all__ = [
     "FAILED",
@@ -105,6 +105,8 @@ def verdict(error: Exception) -> tuple[str, int]:
 
     if isinstance(error, ConfigError | DataError | PluginError | IndicatorError):
         return error_block(error), UNUSABLE
+    if isinstance(error, StoppedError):
+        return str(error), INTERRUPTED
     if isinstance(error, ChorusError):
         return error_block(error), FAILED
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

@@ -180,14 +180,23 @@ def test_failed_strategies_are_listed_loudly_and_the_run_still_succeeds(
 ) -> None:
     engine.report = run_report(
         strategy_report(),
-        strategy_report(id="bad", status="error", metrics=None, cause="ValueError: no [price]"),
+        strategy_report(
+            id="bad",
+            status="error",
+            metrics=None,
+            cause="ValueError: no [price]",
+            positions=[{"symbol": "BTC/USDT", "quantity": "0.2500"}],
+        ),
         strategy_report(id="shaky", errors=2),
         strategy_report(id="idle", status="no data", metrics=None),
         notices=["2 files have gaps"],
     )
     result = chorus("run", config, "--replay", candles)
     assert result.exit_code == 0
-    assert "1 ended in error:\n  bad: ValueError: no [price]" in result.stdout
+    assert (
+        "1 ended in error:\n  bad: ValueError: no [price]; it still holds 0.25 BTC/USDT"
+        in result.stdout
+    )
     assert "shaky: 2 exceptions contained" in result.stdout
     assert "no candles for: idle (not run)" in result.stdout
     assert "note: 2 files have gaps" in result.stdout
