@@ -170,17 +170,19 @@ class StrategyActor:
         return time.monotonic_ns() < self._work_until_ns
 
     def _take_candles(self) -> None:
-        for frame in receive_all(self._subscriber):
-            if not self._is_caught_up:
-                continue  # `CatchUp` reads it from the log, in the order of slices
-            if frame.startswith(MARK_TOPIC):
-                self._runner.mark(self._marks.decode(payload_of(frame)).through)
-                continue
-            batch = self._candles.decode(payload_of(frame))
-            gap = self._runner.missing(batch)
-            if gap is not None:
-                self._fetch(batch.stream, *gap)
-            self._runner.offer(batch)
+        # One message a time: asking whether there is another costs every actor more, on every
+        # candle, than going round once more does where there is one.
+        frame = self._subscriber.recv()
+        if not self._is_caught_up:
+            return  # `CatchUp` reads it from the log, in the order of slices
+        if frame.startswith(MARK_TOPIC):
+            self._runner.mark(self._marks.decode(payload_of(frame)).through)
+            return
+        batch = self._candles.decode(payload_of(frame))
+        gap = self._runner.missing(batch)
+        if gap is not None:
+            self._fetch(batch.stream, *gap)
+        self._runner.offer(batch)
 
     def _fetch(self, stream: str, from_seq: int, to_seq: int) -> None:
         """Read from the log what the fan-out did not bring."""
