@@ -5,7 +5,7 @@ instance is the SHA-256 over the lines that belong to it. The same candles and t
 configuration give the same lines, byte for byte, in a backtest and in a run of actors.
 
 A line goes to the sink at once. Where there is none nobody waits for it, and lines are made in
-batches: one after another they cost half of what each costs between the steps of an order.
+batches: one after another they cost less than each between two steps of an order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engine.types import Fill, OrderAccepted, OrderCanceled
 
 __all__ = ["Ledger", "LedgerSink"]
 
-_FLUSH_BYTES = 4096
+_FLUSH_LINES = 32
 _BATCH = 128
 """Records whose lines are made together, without a sink."""
 
@@ -51,10 +51,10 @@ class _Chain:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self.pending = bytearray()
+        self.pending: list[bytes] = []
 
     def flush(self) -> None:
-        self._hash.update(self.pending)
+        self._hash.update(b"".join(self.pending))
         self.pending.clear()
 
     def hexdigest(self) -> str:
@@ -65,21 +65,17 @@ class _Chain:
 class _Pages(_Chain):
     """The part of one instance: its hash and its records.
 
-    Orders and fills are kept as the bare fields their lines are made from: their records are for
-    reports, which ask once.
-
-    Attributes:
-        orders: Latest terms of each order by id.
-        ends: How those ended that do not work any more.
+    Orders, fills and cancels are kept as the bare fields their lines are made from: what became
+    of which order is put together for reports, which ask once.
     """
 
-    __slots__ = ("ends", "fills", "orders", "signals")
+    __slots__ = ("cancels", "fills", "orders", "signals")
 
     def __init__(self) -> None:
         super().__init__()
         self.signals: list[SignalRecord] = []
-        self.orders: dict[str, tuple[int, OrderAccepted, str]] = {}
-        self.ends: dict[str, str] = {}
+        self.orders: list[tuple[int, OrderAccepted, str]] = []
+        self.cancels: list[tuple[int, OrderCanceled]] = []
         self.fills: list[tuple[int, Fill, Decimal]] = []
 
 
@@ -98,14 +94,14 @@ class Ledger:
         self._pages: dict[str, _Pages] = {}
         self._nets: list[NetRecord] = []
         self._lines = 0
-        # Not yet in the hashes: whose page (if any), what makes the line, and from what.
-        self._waiting: list[tuple[_Pages | None, Callable[..., bytes], tuple[Any, ...]]] = []
+        # Not yet in the hashes: whose page, what makes the line, and from what.
+        self._waiting: list[tuple[_Pages, Callable[..., bytes], tuple[Any, ...]]] = []
         self._batch = _BATCH if sink is None else 1
 
     @property
     def lines(self) -> int:
         """Return how many records have been written."""
-        return self._lines
+        return self._lines + len(self._waiting)
 
     def sha256(self) -> str:
         """Return the hex SHA-256 over all lines so far."""
@@ -124,10 +120,14 @@ class Ledger:
     def orders(self, instance: str) -> Sequence[OrderRecord]:
         """Return an instance's orders on their latest terms, oldest first (needs `keep`)."""
         page = self._page(instance)
-        return tuple(
-            OrderRecord(number, order, page.ends.get(order_id, "working"))
-            for order_id, (number, order, _) in page.orders.items()
-        )
+        states = {fill.order_id: "filled" for _, fill, _ in page.fills if not fill.leaves}
+        # Where the capital did not suffice, an order is cancelled after its last fill.
+        states.update((event.order_id, event.reason) for _, event in page.cancels)
+        orders = {
+            order.order_id: OrderRecord(number, order, states.get(order.order_id, "working"))
+            for number, order, _ in page.orders
+        }
+        return tuple(orders.values())
 
     def fills(self, instance: str) -> Sequence[FillRecord]:
         """Return an instance's fills, oldest first (needs `keep`)."""
@@ -139,45 +139,40 @@ class Ledger:
 
     def write_intent(self, record: SignalRecord) -> None:
         """Record what an instance asked for, with its outcome."""
-        page = self._page(record.instance)
-        self._write(page, intent_line, (record,))
+        page = self._write(record.instance, intent_line, (record,))
         if self._keep:
             page.signals.append(record)
 
     def write_order(self, number: int, order: OrderAccepted, net: str) -> None:
         """Record that an order works, or works on new terms; `net` is its net order or empty."""
-        page = self._page(order.instance)
         fields = (number, order, net)
-        self._write(page, order_line, fields)
+        page = self._write(order.instance, order_line, fields)
         if self._keep:
-            page.orders[order.order_id] = fields
+            page.orders.append(fields)
 
     def write_fill(self, number: int, fill: Fill, realised: Decimal) -> None:
         """Record an execution."""
-        page = self._page(fill.instance)
         fields = (number, fill, realised)
-        self._write(page, fill_line, fields)
+        page = self._write(fill.instance, fill_line, fields)
         if self._keep:
             page.fills.append(fields)
-            if not fill.leaves:
-                page.ends[fill.order_id] = "filled"
 
     def write_cancel(self, number: int, event: OrderCanceled) -> None:
         """Record that an order ended without (further) fills."""
-        page = self._page(event.instance)
-        self._write(page, cancel_line, (number, event))
+        fields = (number, event)
+        page = self._write(event.instance, cancel_line, fields)
         if self._keep:
-            page.ends[event.order_id] = event.reason
+            page.cancels.append(fields)
 
     def write_net(self, record: NetRecord) -> None:
         """Record an execution of a net order; it belongs to no single instance."""
-        self._write(None, net_line, (record,))
+        self._write("", net_line, (record,))
         if self._keep:
             self._nets.append(record)
 
     def write_withdrawal(self, number: int, time: int, instance: str, reason: str) -> None:
         """Record that an instance was taken out."""
-        self._write(self._page(instance), withdrawal_line, (number, time, instance, reason))
+        self._write(instance, withdrawal_line, (number, time, instance, reason))
 
     def _page(self, instance: str) -> _Pages:
         page = self._pages.get(instance)
@@ -186,27 +181,30 @@ class Ledger:
         return page
 
     def _write(
-        self, page: _Pages | None, line_of: Callable[..., bytes], fields: tuple[Any, ...]
-    ) -> None:
+        self, instance: str, line_of: Callable[..., bytes], fields: tuple[Any, ...]
+    ) -> _Pages:
+        page = self._pages.get(instance)
+        if page is None:
+            page = self._page(instance)
         waiting = self._waiting
         waiting.append((page, line_of, fields))
         if len(waiting) >= self._batch:
             self._make_lines()
-        self._lines += 1
+        return page
 
     def _make_lines(self) -> None:
         """Bring sink and hashes up to date."""
         waiting, self._waiting = self._waiting, []
-        sink, pending = self._sink, self._chain.pending
+        sink, gathered = self._sink, self._chain.pending
         for page, line_of, fields in waiting:
             line = line_of(*fields)
             if sink is not None:
                 sink.append(line)
-            pending += line
-            if page is not None:
-                own = page.pending
-                own += line
-                if len(own) > _FLUSH_BYTES:
-                    page.flush()
-        if len(pending) > _FLUSH_BYTES:
+            gathered.append(line)
+            own = page.pending
+            own.append(line)
+            if len(own) >= _FLUSH_LINES:
+                page.flush()
+        self._lines += len(waiting)
+        if len(gathered) >= _FLUSH_LINES:
             self._chain.flush()

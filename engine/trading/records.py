@@ -104,10 +104,6 @@ class NetRecord(msgspec.Struct, frozen=True):
     fee: Decimal
 
 
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
-
-
 def intent_line(record: SignalRecord) -> bytes:
     """Return the line of an intent with its outcome."""
     intent = record.intent
@@ -119,6 +115,8 @@ def intent_line(record: SignalRecord) -> bytes:
     )
     code, detail, order_id = record.code, record.detail, record.order_id
     if isinstance(intent, Signal):
+        quantity, limit, stop = intent.quantity, intent.limit_price, intent.stop_loss
+        target, trail = intent.take_profit, intent.trailing_stop
         line: tuple[object, ...] = (
             "signal",
             number,
@@ -129,11 +127,11 @@ def intent_line(record: SignalRecord) -> bytes:
             intent.symbol,
             intent.confidence,
             intent.reason,
-            _text(intent.quantity),
-            _text(intent.limit_price),
-            _text(intent.stop_loss),
-            _text(intent.take_profit),
-            _text(intent.trailing_stop),
+            None if quantity is None else plain(quantity),
+            None if limit is None else plain(limit),
+            None if stop is None else plain(stop),
+            None if target is None else plain(target),
+            None if trail is None else plain(trail),
             code,
             detail,
             order_id,
@@ -148,8 +146,8 @@ def intent_line(record: SignalRecord) -> bytes:
             intent.symbol,
             intent.side,
             intent.type,
-            _text(intent.quantity),
-            _text(intent.price),
+            plain(intent.quantity),
+            None if intent.price is None else plain(intent.price),
             intent.reduce_only,
             intent.confidence,
             intent.reason,
@@ -165,6 +163,7 @@ def intent_line(record: SignalRecord) -> bytes:
 
 def order_line(number: int, order: OrderAccepted, net: str) -> bytes:
     """Return the line of an order on its present terms."""
+    price, trail = order.price, order.trail
     line = (
         "order",
         number,
@@ -177,8 +176,8 @@ def order_line(number: int, order: OrderAccepted, net: str) -> bytes:
         order.type,
         order.role,
         plain(order.quantity),
-        _text(order.price),
-        _text(order.trail),
+        None if price is None else plain(price),
+        None if trail is None else plain(trail),
         net,
     )
     return _encode(line) + b"\n"
