@@ -23,6 +23,12 @@ __all__ = ["OrderServices"]
 
 Number = float | Decimal
 
+# Bound once: reading a member off its enum class costs more than a function call.
+_BUY = Action.BUY
+_SELL = Action.SELL
+_CLOSE = Action.CLOSE
+_HOLD = Action.HOLD
+
 
 class OrderServices:
     """Records what the strategy wants.
@@ -70,7 +76,7 @@ class OrderServices:
             StrategyError: Unknown symbol, or a number out of range.
         """
         self._enter(
-            Action.BUY,
+            _BUY,
             symbol,
             (quantity, limit_price, stop_loss, take_profit, trailing_stop),
             confidence,
@@ -97,7 +103,7 @@ class OrderServices:
             StrategyError: Unknown symbol, or a number out of range.
         """
         self._enter(
-            Action.SELL,
+            _SELL,
             symbol,
             (quantity, limit_price, stop_loss, take_profit, trailing_stop),
             confidence,
@@ -108,11 +114,11 @@ class OrderServices:
         self, symbol: str | None = None, *, confidence: float = 1.0, reason: str = ""
     ) -> None:
         """Ask to be flat."""
-        self._record(Signal(Action.CLOSE, self._known(symbol), self._sure(confidence), reason))
+        self._record(Signal(_CLOSE, self._known(symbol), self._sure(confidence), reason))
 
     def hold(self, symbol: str | None = None, *, confidence: float = 1.0, reason: str = "") -> None:
         """Record that nothing should change, with the reason; never an order."""
-        self._record(Signal(Action.HOLD, self._known(symbol), self._sure(confidence), reason))
+        self._record(Signal(_HOLD, self._known(symbol), self._sure(confidence), reason))
 
     def place(
         self,

@@ -31,7 +31,14 @@ from engine.types import (
 
 __all__ = ["OrderMirror", "WorkingOrder"]
 
-_STOPS = (OrderType.STOP, OrderType.TRAILING_STOP)
+# Bound once: reading a member off its enum class costs more than a function call.
+_BUY = Side.BUY
+_SELL = Side.SELL
+_HOLD = Action.HOLD
+_MARKET = OrderType.MARKET
+_STOP = OrderType.STOP
+_TRAILING_STOP = OrderType.TRAILING_STOP
+_STOPS = (_STOP, _TRAILING_STOP)
 
 _TOLERANCE_TICKS = 2
 _TOLERANCE = 1e-3
@@ -83,12 +90,12 @@ class _Triggers:
 
     def add(self, order: WorkingOrder) -> None:
         self.count += 1
-        buying = order.side is Side.BUY
-        if order.type is OrderType.MARKET or order.price is None or order.has_fired:
+        buying = order.side is _BUY
+        if order.type is _MARKET or order.price is None or order.has_fired:
             self.falling = inf
-        elif order.type is OrderType.TRAILING_STOP:
+        elif order.type is _TRAILING_STOP:
             self.trailing.append(order)
-        elif buying is (order.type is OrderType.STOP):
+        elif buying is (order.type is _STOP):
             self.rising = min(self.rising, float(order.price))
         else:
             self.falling = max(self.falling, float(order.price))
@@ -130,9 +137,12 @@ class OrderMirror:
     def sent(self, decision: Decision) -> None:
         """Note the intents of a decision: each is undecided until it is answered. HOLD never is."""
         for n, intent in enumerate(decision.intents):
-            if isinstance(intent, CancelRequest):
+            if isinstance(intent, Signal):
+                if intent.action is not _HOLD:
+                    self._undecided[decision.intent_id(n)] = None
+            elif isinstance(intent, CancelRequest):
                 self._cancelling[intent.order_id] = decision.intent_id(n)
-            elif not (isinstance(intent, Signal) and intent.action is Action.HOLD):
+            else:
                 self._undecided[decision.intent_id(n)] = None
 
     def accepted(self, event: OrderAccepted) -> None:
@@ -152,16 +162,17 @@ class OrderMirror:
             event.price,
             event.trail,
         )
-        if order.type is OrderType.TRAILING_STOP and order.price is not None:
+        if order.type is _TRAILING_STOP and order.price is not None:
             order.best = _best_at(float(order.price), float(order.trail or 0), order.side)
         self.working[order.order_id] = order
         if known is None:
             self._triggers[order.symbol].add(order)
-            self.follows = self.follows or order.type in _STOPS
+            if order.type in _STOPS:
+                self.follows = True
             return
         order.has_fired = known.has_fired
-        if order.type is OrderType.TRAILING_STOP:
-            better = max if order.side is Side.SELL else min
+        if order.type is _TRAILING_STOP:
+            better = max if order.side is _SELL else min
             order.best = better(order.best, known.best)
         self._rebuild(order.symbol)
 
@@ -196,12 +207,12 @@ class OrderMirror:
         triggers.count = 0
         triggers.falling, triggers.rising = -inf, inf
         triggers.trailing.clear()
-        follows = False
+        self.follows = False
         for order in self.working.values():
             if order.symbol == symbol:
                 triggers.add(order)
-            follows = follows or order.type in _STOPS
-        self.follows = follows
+            if order.type in _STOPS:
+                self.follows = True
 
     def follow(self, symbol: str, candle: Candle) -> None:
         """Move trailing stops with a processed candle, and note the stops it reached."""
@@ -210,7 +221,7 @@ class OrderMirror:
         if candle.low <= triggers.falling or candle.high >= triggers.rising or trailing:
             self._note_fired(symbol, candle)
         for order in trailing:
-            if order.side is Side.SELL:
+            if order.side is _SELL:
                 order.best = max(order.best, candle.high)
             else:
                 order.best = min(order.best, candle.low)
@@ -242,8 +253,7 @@ class OrderMirror:
     def has_market_order(self, symbol: str) -> bool:
         """Tell whether a market order in `symbol` waits for its fill."""
         return any(
-            order.symbol == symbol and order.type is OrderType.MARKET
-            for order in self.working.values()
+            order.symbol == symbol and order.type is _MARKET for order in self.working.values()
         )
 
     def state(self) -> dict[str, Any]:
@@ -267,18 +277,18 @@ class OrderMirror:
 
 def _best_at(trigger: float, trail: float, side: Side) -> float:
     """Return the best price that gives a trailing stop its trigger."""
-    if side is Side.BUY:
+    if side is _BUY:
         return trigger / (1.0 + trail)
     return trigger / (1.0 - trail) if trail < 1.0 else inf
 
 
 def _stop_reached(order: WorkingOrder, candle: Candle, tolerance: float) -> bool:
-    if order.type is OrderType.TRAILING_STOP:
+    if order.type is _TRAILING_STOP:
         return _trail_reached(order, candle, tolerance)
-    if order.type is not OrderType.STOP or order.price is None:
+    if order.type is not _STOP or order.price is None:
         return False
     price = float(order.price)
-    return candle.high >= price if order.side is Side.BUY else candle.low <= price
+    return candle.high >= price if order.side is _BUY else candle.low <= price
 
 
 def _trail_reached(order: WorkingOrder, candle: Candle, tolerance: float) -> bool:
@@ -287,7 +297,7 @@ def _trail_reached(order: WorkingOrder, candle: Candle, tolerance: float) -> boo
     Which of a candle's extremes came first is unknown, so the worse order is assumed.
     """
     trail = float(order.trail or 0)
-    if order.side is Side.SELL:
+    if order.side is _SELL:
         trigger = max(order.best, candle.high) * (1.0 - trail)
         return trail >= 1.0 or candle.low <= trigger + trigger * _TOLERANCE + tolerance
     trigger = min(order.best, candle.low) * (1.0 + trail)

@@ -12,6 +12,10 @@ from engine.types import Fill, Side
 
 __all__ = ["Position", "RoundTrip"]
 
+# Bound once: reading a member off its enum class costs more than a function call.
+_BUY = Side.BUY
+_SELL = Side.SELL
+
 
 class RoundTrip(msgspec.Struct, frozen=True):
     """A position from its entry until it was flat or turned round.
@@ -111,12 +115,12 @@ class Position:
         Returns:
             The round trip the fill ended, if any.
         """
-        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        signed = fill.quantity if fill.side is _BUY else -fill.quantity
         before = self.exact_quantity
         ended = None
         if not before or (before > 0) == (signed > 0):
             self._open(signed, fill.price, fill.fee, fill.time)
-        elif abs(signed) <= abs(before):
+        elif fill.quantity <= abs(before):
             ended = self._close(signed, fill.price, fill.fee, fill.time)
         else:
             closing_fee = fill.fee * (abs(before) / fill.quantity)
@@ -127,24 +131,28 @@ class Position:
 
     def _open(self, signed: Decimal, price: Decimal, fee: Decimal, time: int) -> None:
         before = self.exact_quantity
-        after = before + signed
+        self.fees += fee
         if not before:
+            size = abs(signed)
             self.entry_time = time
             self.candles_held = 0
+            self.exact_quantity = signed
             self.exact_average_price = price
-            self._opened_notional = self._opened_fees = self._opened_realised = ZERO
-            self._peak_quantity = ZERO
-        else:
-            self.exact_average_price = (before * self.exact_average_price + signed * price) / after
+            self._opened_fees = fee
+            self._opened_notional = size * price
+            self._opened_realised = ZERO
+            self._peak_quantity = size
+            return
+        after = before + signed
+        self.exact_average_price = (before * self.exact_average_price + signed * price) / after
         self.exact_quantity = after
-        self.fees += fee
         self._opened_fees += fee
         self._opened_notional += abs(signed) * price
         self._peak_quantity = max(self._peak_quantity, abs(after))
 
     def _close(self, signed: Decimal, price: Decimal, fee: Decimal, time: int) -> RoundTrip | None:
         gain = -signed * (price - self.exact_average_price)
-        side = Side.BUY if self.exact_quantity > 0 else Side.SELL
+        side = _BUY if self.exact_quantity > 0 else _SELL
         self.realised += gain
         self._opened_realised += gain
         self.fees += fee

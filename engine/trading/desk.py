@@ -59,13 +59,15 @@ class Desk:
 
     def handle(self, participant: Participant, intent_id: str, intent: Intent, time: int) -> None:
         """Deal with one intent that has not been decided before."""
-        if isinstance(intent, CancelRequest):
-            refusal = self._cancel(participant, intent_id, intent, time)
-        elif isinstance(intent, Signal) and intent.action is _HOLD:
-            self._blotter.intent(participant.id, intent_id, intent, time, "recorded")
-            return
-        else:
+        if isinstance(intent, Signal):
+            if intent.action is _HOLD:
+                self._blotter.intent(participant.id, intent_id, intent, time, "recorded")
+                return
             refusal = self._trade(participant, intent_id, intent, time)
+        elif isinstance(intent, OrderRequest):
+            refusal = self._trade(participant, intent_id, intent, time)
+        else:
+            refusal = self._cancel(participant, intent_id, intent, time)
         if refusal is not None:
             self.refuse(participant, intent_id, intent, time, refusal)
 
@@ -98,7 +100,7 @@ class Desk:
             )
         if not position.book.has_mark:
             return Refusal("no_price", f"no candle of {intent.symbol} has arrived so far")
-        if isinstance(intent, OrderRequest):
+        if not isinstance(intent, Signal):
             return self._request(position, intent_id, intent, time)
         if intent.action is _CLOSE:
             return self._close(position, intent_id, intent, time)

@@ -117,7 +117,7 @@ class Drafts:
             return refusal
         price = self._expected(order)
         opens = entry_quantity(position, order.sign, wanted, price)
-        if isinstance(opens, Refusal):
+        if not isinstance(opens, Decimal):
             return opens
         refusal = check_exposure(position, opens, price)
         if refusal is not None:

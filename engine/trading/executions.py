@@ -21,6 +21,9 @@ from engine.types import OrderRole
 __all__ = ["Executions"]
 
 _ENTRY = OrderRole.ENTRY
+_WORKING = OrderStatus.WORKING
+_FILLED = OrderStatus.FILLED
+_CANCELED = OrderStatus.CANCELED
 _BPS = Decimal(10_000)
 
 
@@ -106,7 +109,7 @@ class Executions:
         leaves is cancelled here. `taken` of the position is closed by others already.
         """
         position = order.position
-        room = position.closable(order.sign)
+        room = position.closable(order.sign) if position.quantity else ZERO
         if taken and room:
             room -= taken
         if order.reduces:
@@ -209,16 +212,16 @@ class Executions:
 
     def _finish(self, order: Order, time: int) -> None:
         if order.cut:
-            self._retire(order, OrderStatus.CANCELED)
+            self._retire(order, _CANCELED)
             self._blotter.canceled(order, "capital", time)
         else:
-            self._retire(order, OrderStatus.FILLED)
+            self._retire(order, _FILLED)
 
     def cancel(self, order: Order, reason: str, time: int | None = None) -> None:
         """End a working order; an order that has ended already stays as it is."""
-        if order.status is not OrderStatus.WORKING:
+        if order.status is not _WORKING:
             return
-        self._retire(order, OrderStatus.CANCELED)
+        self._retire(order, _CANCELED)
         self._blotter.canceled(order, reason, self._blotter.time if time is None else time)
 
     def _retire(self, order: Order, status: OrderStatus) -> None:
