@@ -98,32 +98,33 @@ class Performance:
             exposed: Whether a position is open at that close.
         """
         self.candles = candles = self.candles + 1
-        if equity != self.equity:
-            self._move(equity)
         if exposed:
             self.candles_exposed += 1
+        before = self.equity
+        if equity != before:
+            self.equity = equity
+            if before > 0.0:
+                change = equity / before - 1.0
+                square = change * change
+                self.sum_return += change
+                self.sum_square += square
+                if change < 0.0:
+                    self.sum_downside += square
+            if equity < self.peak:
+                drawdown = 1.0 - equity / self.peak
+                if drawdown > self.max_drawdown:  # noqa: PLR1730 - half of `max`, per candle
+                    self.max_drawdown = drawdown
+                if not self._under_since:
+                    self._under_since = candles
+                if equity <= 0.0:
+                    self.is_ruined = True
+            else:
+                self._rise(equity)
         if candles == self.curve.due:
             self.curve.add(time, equity)
 
-    def _move(self, equity: float) -> None:
-        before = self.equity
-        self.equity = equity
-        if before > 0.0:
-            change = equity / before - 1.0
-            square = change * change
-            self.sum_return += change
-            self.sum_square += square
-            if change < 0.0:
-                self.sum_downside += square
-        if equity < self.peak:
-            drawdown = 1.0 - equity / self.peak
-            if drawdown > self.max_drawdown:  # noqa: PLR1730 - half the time of `max`, per candle
-                self.max_drawdown = drawdown
-            if not self._under_since:
-                self._under_since = self.candles
-            if equity <= 0.0:
-                self.is_ruined = True
-            return
+    def _rise(self, equity: float) -> None:
+        """Take a new peak, or the old one reached again."""
         self.peak = equity
         if self._under_since:
             self._longest_under = self.longest_under(self.candles - 1)

@@ -218,13 +218,14 @@ class OrderManager:
     def _deal_with(self, decision: Decision) -> None:
         blotter, stream, seq = self._blotter, decision.stream, decision.seq
         participant = self._participants.get(decision.instance)
-        newest = -1 if participant is None else participant.newest.get(stream, -1)
+        if participant is None:
+            for n in range(len(decision.intents)):
+                blotter.rejected(decision.instance, decision.intent_id(n), "", *_UNKNOWN)
+            return
+        newest = participant.newest.get(stream, -1)
         prefix = f"{decision.instance}|{stream}|{seq}|"
         for n, intent in enumerate(decision.intents):
             intent_id = f"{prefix}{n}"
-            if participant is None:
-                blotter.rejected(decision.instance, intent_id, "", *_UNKNOWN)
-                continue
             outcome = participant.outcomes.get(intent_id)
             if outcome is not None:
                 blotter.events.extend(outcome)
@@ -241,7 +242,7 @@ class OrderManager:
                 refusal = Refusal("withdrawn", participant.withdrawn)
                 self._desk.refuse(participant, intent_id, intent, decision.time, refusal)
             participant.remember(intent_id, tuple(events[before:] if before else events))
-        if participant is not None and seq > newest:
+        if seq > newest:
             participant.newest[stream] = seq
 
     def _submit(self, order: Order) -> None:

@@ -128,9 +128,10 @@ class PaperGateway:
                 resting = True
             elif order.active <= opened:
                 self._fill(order, self._slip(order, price), moment, cap, opened)
-        for net in tuple(book.nets.values()):
-            if net.active <= opened:
-                self._fill_net(net, price, moment, cap)
+        if book.nets:
+            for net in tuple(book.nets.values()):
+                if net.active <= opened:
+                    self._fill_net(net, price, moment, cap)
         if resting:
             self._gaps(working, price, moment, cap, candle)
 

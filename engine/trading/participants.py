@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from decimal import Decimal
 
 from engine.config.strategy import StrategyConfig
@@ -46,7 +47,8 @@ class Participant:
         self.account = account
         self.positions: dict[str, Position] = {}
         self.purses: dict[str, Funds] = {}
-        self.outcomes: dict[str, tuple[OrderEvent, ...]] = {}
+        # Ordered for `popitem`: in a plain dict, finding the oldest passes all it has ever lost.
+        self.outcomes: OrderedDict[str, tuple[OrderEvent, ...]] = OrderedDict()
         self.newest: dict[str, int] = {}
         self.withdrawn: str | None = None
         self._trade_day = -1
@@ -77,7 +79,7 @@ class Participant:
         outcomes = self.outcomes
         outcomes[intent_id] = events
         if len(outcomes) > REMEMBERED:
-            del outcomes[next(iter(outcomes))]
+            outcomes.popitem(last=False)
 
     def trades_on(self, time: int) -> int:
         """Return how many entries were accepted on the UTC day of `time`."""
