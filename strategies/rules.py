@@ -15,6 +15,9 @@ from strategies.base import Strategy, StrategyMetadata
 
 __all__ = ["RulesStrategy"]
 
+# Bound once: reading a member off its enum class costs more than a function call.
+_BUY = Side.BUY
+_SELL = Side.SELL
 _ENTRIES = (OrderRole.ENTRY,)
 _EXITS = (OrderRole.EXIT, OrderRole.ENTRY)  # an entry to the other side leaves the position too
 
@@ -77,6 +80,7 @@ class RulesStrategy(Strategy):
         self._exit = self._rules.exit
         self._short_entry = self._rules.short_entry
         self._short_exit = self._rules.short_exit
+        self._shorts = "short_entry" in program.conditions
         self._position = services.position
         self._order = services.order
         self._said = {name: _said(config, name) for name in program.conditions}
@@ -92,29 +96,29 @@ class RulesStrategy(Strategy):
         if position.is_flat:
             if self._entry():
                 self._go_long()
-            elif self._short_entry():
+            elif self._shorts and self._short_entry():
                 self._go_short()
         elif position.is_long:
-            if self._short_entry():
+            if self._shorts and self._short_entry():
                 self._go_short()
             elif self._exit():
-                self._leave("exit", Side.SELL)
+                self._leave("exit", _SELL)
         elif self._entry():
             self._go_long()
         elif self._short_exit():
-            self._leave("short_exit", Side.BUY)
+            self._leave("short_exit", _BUY)
 
     def on_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Let the rules use the changed values from this candle on."""
         self._rules.set_parameters(parameters)
 
     def _go_long(self) -> None:
-        if not self._is_working(Side.BUY, _ENTRIES):
+        if not self._is_working(_BUY, _ENTRIES):
             confidence, reason = self._said["entry"]
             self._order.buy(confidence=confidence, reason=reason)
 
     def _go_short(self) -> None:
-        if not self._is_working(Side.SELL, _ENTRIES):
+        if not self._is_working(_SELL, _ENTRIES):
             confidence, reason = self._said["short_entry"]
             self._order.sell(confidence=confidence, reason=reason)
 
