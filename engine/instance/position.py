@@ -94,9 +94,12 @@ class Position:
         self._cache()
 
     def _cache(self) -> None:
-        quantity = float(self.exact_quantity)
+        quantity = price = 0.0
+        if self.exact_quantity:  # `float` of a Decimal goes by way of its text
+            quantity = float(self.exact_quantity)
+            price = float(self.exact_average_price)
         self.quantity = quantity
-        self.average_price = float(self.exact_average_price)
+        self.average_price = price
         self.is_flat = quantity == 0.0
         self.is_long = quantity > 0.0
         self.is_short = quantity < 0.0
