@@ -1,0 +1,115 @@
+"""The ledger: lines made in batches read the same as lines made at once."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+
+import pytest
+
+from engine.trading.ledger import Ledger
+from engine.trading.records import NetRecord
+from engine.types import Fill, OrderAccepted, OrderCanceled, OrderRole, OrderType, Side
+
+_ONE = Decimal(1)
+
+
+class _Lines:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def append(self, record: bytes) -> None:
+        self.lines.append(record)
+
+
+def _accepted(number: int, instance: str) -> OrderAccepted:
+    return OrderAccepted(
+        instance,
+        f"o{number}",
+        f"i{number}",
+        "BTC/USDT",
+        Side.BUY,
+        OrderType.MARKET,
+        OrderRole.ENTRY,
+        _ONE,
+        None,
+        None,
+        number,
+    )
+
+
+def _fill(number: int, instance: str, leaves: Decimal) -> Fill:
+    return Fill(
+        instance,
+        f"o{number}#1",
+        f"o{number}",
+        "BTC/USDT",
+        Side.BUY,
+        OrderRole.ENTRY,
+        _ONE,
+        Decimal("100.50"),
+        Decimal(0),
+        leaves,
+        number,
+    )
+
+
+def _write(ledger: Ledger, number: int) -> None:
+    """Write an order of one of two instances, its fill, and something that belongs to neither."""
+    instance = "ab"[number % 2]
+    ledger.write_order(number, _accepted(number, instance), "")
+    ledger.write_fill(number, _fill(number, instance, Decimal(0)), Decimal("1.00"))
+    ledger.write_net(
+        NetRecord(number, number, "paper", "n", "BTC/USDT", _ONE, _ONE, _ONE, Decimal(0))
+    )
+
+
+@pytest.mark.parametrize("orders", [0, 1, 11, 43, 300])
+def test_hashes_are_over_all_lines_with_and_without_a_sink(orders: int) -> None:
+    sink = _Lines()
+    with_sink, without = Ledger(sink=sink), Ledger()
+    for number in range(orders):
+        _write(with_sink, number)
+        _write(without, number)
+        if number % 7 == 0:  # asking in between changes nothing
+            assert without.sha256() == with_sink.sha256()
+            assert without.sha256_of("a") == with_sink.sha256_of("a")
+    own = [line for line in sink.lines if b',"a",' in line]
+
+    assert len(own) == 2 * ((orders + 1) // 2)
+    for ledger in (with_sink, without):
+        assert ledger.lines == len(sink.lines) == 3 * orders
+        assert ledger.sha256() == hashlib.sha256(b"".join(sink.lines)).hexdigest()
+        assert ledger.sha256_of("a") == hashlib.sha256(b"".join(own)).hexdigest()
+
+
+def test_a_line_reaches_the_sink_before_writing_it_returns() -> None:
+    sink = _Lines()
+    ledger = Ledger(sink=sink)
+
+    ledger.write_order(0, _accepted(0, "a"), "")
+
+    assert len(sink.lines) == 1
+
+
+def test_orders_are_reported_once_on_their_latest_terms_with_how_they_ended() -> None:
+    ledger = Ledger()
+    for number in range(4):
+        ledger.write_order(number, _accepted(number, "a"), "")
+    again = _accepted(0, "a")
+    ledger.write_order(7, again, "")
+    ledger.write_fill(8, _fill(1, "a", Decimal(0)), Decimal(0))
+    ledger.write_fill(8, _fill(2, "a", Decimal(0)), Decimal(0))
+    ledger.write_cancel(8, OrderCanceled("a", "o2", "BTC/USDT", "capital", 8))
+    ledger.write_fill(9, _fill(3, "a", _ONE), Decimal(0))
+
+    orders = ledger.orders("a")
+
+    assert [(record.slice, record.order.order_id, record.state) for record in orders] == [
+        (7, "o0", "working"),
+        (1, "o1", "filled"),
+        (2, "o2", "capital"),
+        (3, "o3", "working"),
+    ]
