@@ -210,10 +210,23 @@ class OrderServices:
         )
 
     def _record(self, intent: Intent) -> None:
+        reason = intent.reason
+        if not (isinstance(reason, str) and reason.isascii()):
+            self._require_text(reason)
         if self.is_open:
             self.intents.append(intent)
         else:
             self.dropped += 1
+
+    def _require_text(self, reason: object) -> None:
+        """Refuse here what could not be written to the ledger later, in the order manager."""
+        try:
+            str.encode(reason)  # type: ignore[arg-type]  # whatever the strategy has passed
+        except (TypeError, UnicodeEncodeError) as error:
+            raise StrategyError(
+                f"strategy {self._instance!r}: reason must be text that UTF-8 can hold, is "
+                f"{ascii(reason)[:80]}"
+            ) from error
 
     def _known(self, symbol: str | None) -> str:
         if symbol is None:
@@ -230,7 +243,7 @@ class OrderServices:
             raise StrategyError(
                 f"strategy {self._instance!r}: confidence must be 0 to 1, is {confidence!r}"
             )
-        return confidence
+        return float(confidence)
 
     def _positive(self, name: str, value: Number) -> Decimal:
         exact = value if isinstance(value, Decimal) else to_decimal(value)

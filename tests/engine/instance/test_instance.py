@@ -86,6 +86,8 @@ def test_what_the_strategy_asks_for_is_the_decision_of_that_candle(make: Make) -
         (lambda s: s.order.buy(quantity=float("nan")), "quantity must be positive, is nan"),
         (lambda s: s.order.sell(stop_loss=2), "stop_loss is a fraction"),
         (lambda s: s.order.close(confidence=1.5), "confidence must be 0 to 1, is 1.5"),
+        (lambda s: s.order.buy(reason="\ud800"), "reason must be text that UTF-8 can hold"),
+        (lambda s: s.order.hold(reason=5), "reason must be text that UTF-8 can hold, is 5"),
         (lambda s: s.order.cancel("nothing"), "order 'nothing' does not work"),
         (lambda s: s.order.place(Side.BUY, OrderType.LIMIT, 1), "needs a price"),
         (lambda s: s.market_data.candles("x:y:1m"), "stream 'x:y:1m' is not one of its own"),
