@@ -5,7 +5,7 @@ the other in one program. The engine's latency is "published by the MarketData a
 by the order manager"; the plain one is "called until the caller has the result", each taken for
 every single answer.
 
-Run: ``python -m benchmarks.fanout --actors 40 --candles 300``
+Run: ``python -m benchmarks.fanout --actors 40 --candles 600``
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--actors", type=int, nargs="+", default=[40])
-    parser.add_argument("--candles", type=int, default=300)
+    parser.add_argument("--candles", type=int, default=600)
     parser.add_argument("--json", type=Path, default=None, help="write the results here")
     arguments = parser.parse_args()
     print(machine_line())
