@@ -239,11 +239,13 @@ class MarketDataActor:
                 batch.candles.append(candle)
         self._published = pending[-1].number
         publisher = self._publisher
+        # The order manager first: it can match while the instances wake up, and those with an
+        # order in the market have to hear it before they may look at the candle.
+        publish(publisher, SLICES_TOPIC, self._slices.encode(SliceBatch(now, pending)))
         for stream, batch in batches.items():
             if not routes(stream):
                 continue
             publish(publisher, stream_topic(stream), self._batch.encode(batch))
-        publish(publisher, SLICES_TOPIC, self._slices.encode(SliceBatch(now, pending)))
         publish(publisher, MARK_TOPIC, self._mark.encode(Mark(now, self._published)))
         pending.clear()
 

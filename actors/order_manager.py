@@ -211,7 +211,7 @@ class OrderManagerActor:
                 self._met.add((answer.host, answer.epoch))
             elif coordinator.on_answer(answer):
                 self._answered_ns[answer.host] = now
-                if answer.waiting < 0:
+                if answer.published_ns:
                     self._latency.add((now - answer.published_ns) / 1e6)
 
     def _take_slices(self) -> None:

@@ -19,6 +19,7 @@ from actors.wire import (
     codec,
     connect,
     identity,
+    is_readable,
     payload_of,
     receive_all,
     stream_topic,
@@ -133,21 +134,27 @@ class StrategyActor:
 
     def run(self) -> None:
         """Process candles until the process is ended."""
-        poller = zmq.Poller()
-        for source in (self._subscriber, self._dealer, self._control.socket):
-            poller.register(source, zmq.POLLIN)
+        everything, orders_only = zmq.Poller(), zmq.Poller()
+        for source in (self._dealer, self._control.socket):
+            everything.register(source, zmq.POLLIN)
+            orders_only.register(source, zmq.POLLIN)
+        everything.register(self._subscriber, zmq.POLLIN)
         runner = self._runner
         more = True
         # Everything imported and built so far stays. Looking through it again and again would cost
         # tens of milliseconds each time, in the middle of some candle.
         gc.freeze()
         while True:
+            is_held = runner.awaits_release
+            poller = orders_only if is_held else everything
             ready = poller.poll(0 if more else QUIET_MS)
             if not ready and not more:
                 self._report_status(STATUS_EVERY_NS)
                 ready = poller.poll(IDLE_MS)
             for source, _ in ready:
                 self._receive(source)
+            if is_held and not runner.awaits_release and is_readable(self._subscriber):
+                self._take_candles()
             self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
             more = runner.run(may_continue=self._may_continue)
             answer = runner.answer()
@@ -175,19 +182,16 @@ class StrategyActor:
         frame = self._subscriber.recv()
         if not self._is_caught_up:
             return  # `CatchUp` reads it from the log, in the order of slices
-        if frame.startswith(MARK_TOPIC):
+        if frame[:1] == MARK_TOPIC[:1]:
             self._runner.mark(self._marks.decode(payload_of(frame)).through)
             return
         batch = self._candles.decode(payload_of(frame))
-        gap = self._runner.missing(batch)
+        gap = self._runner.offer(batch)
         if gap is not None:
-            self._fetch(batch.stream, *gap)
-        self._runner.offer(batch)
-
-    def _fetch(self, stream: str, from_seq: int, to_seq: int) -> None:
-        """Read from the log what the fan-out did not bring."""
-        payload = ray.get(self._market.replay.remote(stream, from_seq, to_seq))
-        self._runner.offer(self._candles.decode(payload))
+            # The fan-out did not bring it; the log has it.
+            lost = ray.get(self._market.replay.remote(batch.stream, *gap))
+            self._runner.offer(self._candles.decode(lost))
+            self._runner.offer(batch)
 
     def _catch_up(self, request: CatchUp) -> None:
         streams = list(self._spec.config.streams)

@@ -29,6 +29,7 @@ __all__ = [
     "codec",
     "connect",
     "identity",
+    "is_readable",
     "payload_of",
     "publish",
     "receive_addressed",
@@ -161,7 +162,8 @@ class Mailbox:
         os.close(self._writer)
 
 
-def _is_readable(socket: zmq.Socket[bytes]) -> bool:
+def is_readable(socket: zmq.Socket[bytes]) -> bool:
+    """Tell whether a message is there."""
     events: int = socket.get(_EVENTS)  # type: ignore[assignment]  # an integer for this option
     return bool(events & _READABLE)
 
@@ -171,13 +173,13 @@ def receive_all(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
 
     Asks before it receives: finding nothing by way of an exception costs more than the message.
     """
-    while _is_readable(socket):
+    while is_readable(socket):
         yield socket.recv()
 
 
 def receive_addressed(router: zmq.Socket[bytes]) -> Iterator[bytes]:
     """Yield the messages at a ROUTER socket that are there now, without their address."""
-    while _is_readable(router):
+    while is_readable(router):
         router.recv()
         yield router.recv()
 

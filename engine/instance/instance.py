@@ -275,6 +275,11 @@ class Instance(InstanceState):
         feed = self._feeds.get(candle.stream)
         return feed is not None and self._mirror.may_fill(feed.symbol, candle, late=late)
 
+    @property
+    def expects_event(self) -> bool:
+        """Return whether `must_hear` will be true of the next candle, whatever its prices."""
+        return self._mirror.expects_event
+
     # ------------------------------------------------------------------ order events
 
     def on_event(self, event: OrderEvent) -> None:

@@ -134,6 +134,15 @@ class OrderMirror:
         """Return whether an intent still waits for the order manager's answer."""
         return bool(self._undecided or self._cancelling)
 
+    @property
+    def expects_event(self) -> bool:
+        """Return whether the next candle waits for an event, whatever its prices."""
+        if self._undecided or self._cancelling:
+            return True
+        if not self.working:
+            return False
+        return any(triggers.falling == inf for triggers in self._triggers.values())
+
     def sent(self, decision: Decision) -> None:
         """Note the intents of a decision: each is undecided until it is answered. HOLD never is."""
         for n, intent in enumerate(decision.intents):

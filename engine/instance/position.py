@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +11,23 @@ import msgspec
 from engine.money import ZERO, Instrument
 from engine.types import Fill, Side
 
-__all__ = ["Position", "RoundTrip"]
+__all__ = ["Position", "RoundTrip", "added"]
 
 # Bound once: reading a member off its enum class costs more than a function call.
 _BUY = Side.BUY
 _SELL = Side.SELL
+
+
+def added(values: Iterable[float]) -> float:
+    """Return the sum, added up one after the other.
+
+    The built-in `sum` compensates rounding from Python 3.12 on, so its last bit, and with it a
+    decision, would depend on the interpreter.
+    """
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 class RoundTrip(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from engine.instance.metrics import InstanceView, Metrics
 from engine.instance.orders import OrderMirror
 from engine.instance.parameters import check_update
 from engine.instance.performance import Performance
-from engine.instance.position import Position
+from engine.instance.position import Position, added
 from engine.instance.services import (
     MarketDataServices,
     OrderServices,
@@ -212,7 +212,7 @@ class InstanceState:
 
     def equity(self) -> float:
         """Return capital + realised - fees + unrealised at the last closes, quote currency."""
-        return self._cash + sum(position.unrealised for position in self._present)
+        return self._cash + added(position.unrealised for position in self._present)
 
     def _settled(self) -> float:
         settled = self._capital

@@ -22,7 +22,7 @@ from engine.instance.metrics import (
     total_return,
 )
 from engine.instance.performance import Performance
-from engine.instance.position import Position
+from engine.instance.position import Position, added
 from engine.money import ZERO
 from engine.timeframes import timeframe_ms
 from engine.types import Decision, OrderRejected, Signal
@@ -113,7 +113,7 @@ def summarise(
     """Return the report of one moment; `positions` holds the one in the main symbol first."""
     annual = annual_candles(timeframe_ms(config.timeframe))
     main = positions[0]
-    value = sum(abs(position.quantity) * position.last_price for position in positions)
+    value = added(abs(position.quantity) * position.last_price for position in positions)
     exposure = value / equity if equity > 0.0 else None
     trades = performance.trades
     pnl = performance.gross_profit - performance.gross_loss
@@ -142,7 +142,7 @@ def summarise(
         exposure_time=ratio(performance.candles_exposed, performance.candles),
         position=main.quantity,
         average_price=main.average_price,
-        unrealised=sum(position.unrealised for position in positions),
+        unrealised=added(position.unrealised for position in positions),
         current_exposure=exposure,
         risk_score=risk_score(
             drawdown=performance.drawdown,

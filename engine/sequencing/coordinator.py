@@ -62,6 +62,7 @@ class Coordinator:
         self._by_instance: dict[str, _Participant] = {}
         self._pending: deque[MarketSlice] = deque()
         self._current: MarketSlice | None = None
+        self._owing: dict[str, _Participant] = {}
         self._decisions: dict[int, list[Decision]] = {}
         self._restless: dict[str, _Participant] = {}
         self._history: dict[str, list[SliceEvent]] = {}
@@ -91,6 +92,7 @@ class Coordinator:
         joined = self.matched + 1
         member = _Participant(host, epoch, tuple(streams), joined, joined - 1)
         self._participants[host] = member
+        self._owing.pop(host, None)
         for instance in instances:
             self._by_instance[instance] = member
         self._route()
@@ -107,6 +109,7 @@ class Coordinator:
         for number, decisions in self._decisions.items():
             self._decisions[number] = [d for d in decisions if d.instance not in gone]
         self._restless.pop(host, None)
+        self._owing.pop(host, None)
         self._route()
 
     def _route(self) -> None:
@@ -145,7 +148,10 @@ class Coordinator:
         for entry in answer.decisions:
             if entry.slice > member.through:
                 self._decisions.setdefault(entry.slice, []).append(entry.decision)
-        member.through = max(member.through, answer.through)
+        if answer.through > member.through:
+            member.through = answer.through
+            if answer.through >= self.matched:
+                self._owing.pop(member.host, None)
         member.waiting = answer.waiting
         if answer.waiting >= 0:
             self._restless[member.host] = member
@@ -167,7 +173,8 @@ class Coordinator:
                 self.matched = self._current.number
                 if events:
                     self._post(events, matched=True)
-            if not self._is_answered(self._current):
+                self._owing = self._who_owes(self._current)
+            if self._owing:
                 break
             number = self._current.number
             decisions = self._decisions.pop(number, None)
@@ -178,14 +185,16 @@ class Coordinator:
                 self._post(events, matched=False)
         return self._releases()
 
-    def _is_answered(self, market_slice: MarketSlice) -> bool:
+    def _who_owes(self, market_slice: MarketSlice) -> dict[str, _Participant]:
+        """Return the participants that have a candle in a slice and no answer to it yet."""
         number = market_slice.number
         by_stream = self._by_stream
-        for candle in market_slice.candles:
-            for member in by_stream.get(candle.stream, ()):
-                if member.through < number and member.joined <= number:
-                    return False
-        return True
+        return {
+            member.host: member
+            for candle in market_slice.candles
+            for member in by_stream.get(candle.stream, ())
+            if member.through < number and member.joined <= number
+        }
 
     def post(self, events: Iterable[OrderEvent]) -> list[tuple[str, Release]]:
         """Pass on events that did not come from a slice (a withdrawal, a tick).
@@ -237,13 +246,4 @@ class Coordinator:
 
     def stalls(self) -> list[Stall]:
         """Return the participants the slice in hand waits for; empty if it waits for none."""
-        if self._current is None:
-            return []
-        number = self._current.number
-        late = {
-            member.host: member
-            for candle in self._current.candles
-            for member in self._by_stream.get(candle.stream, ())
-            if member.through < number and member.joined <= number
-        }
-        return [Stall(member.host, number, member.through) for member in late.values()]
+        return [Stall(m.host, self.matched, m.through) for m in self._owing.values()]

@@ -65,9 +65,10 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         epoch: Number of its start; an answer of an older epoch is refused.
         through: Every candle of the participant up to and including this slice is answered;
             where `decisions` holds nothing for a slice the answer was "none".
-        waiting: Slice the participant may not process before it hears that the order manager
-            has matched it; -1 when it waits for nothing but candles.
-        published_ns: When the newest answered candle was published (for latency).
+        waiting: Slice that may not be processed before the participant hears that the order
+            manager has matched it, whether its candles have arrived yet or not; -1 if none.
+        published_ns: When the newest answered candle was published (for latency); 0 where none is
+            answered or newer ones have arrived already.
         decisions: In slice order.
     """
 

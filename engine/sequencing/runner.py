@@ -43,6 +43,11 @@ class RunnableInstance(Protocol):
         """Tell whether an order event may belong before this candle."""
         ...
 
+    @property
+    def expects_event(self) -> bool:
+        """Return whether the next candle will have to wait whatever its prices."""
+        ...
+
 
 class InstanceRunner:
     """One instance, its incoming candles and what it has answered.
@@ -90,59 +95,70 @@ class InstanceRunner:
             streams, key=lambda stream: (timeframe_ms(StreamId.parse(stream).timeframe), stream)
         )
         self._rank = {stream: rank for rank, stream in enumerate(ordered)}
-        self._next_seq: dict[str, int] = {}
+        self._next_seq = dict.fromkeys(streams, 0)
+        self._is_single = len(self._streams) == 1
         self._marked = -1
         self._queue: deque[tuple[int, int, Candle]] = deque()
         self._unmerged: list[tuple[int, int, int, int, Candle]] = []
         self._published_ns = 0
         self._answered_through = -1
-        self._answered_waiting = -1
+        self._announced = -1
         self._decisions: list[SliceDecision] = []
+
+    @property
+    def awaits_release(self) -> bool:
+        """Return whether a release is sure to come before anything else can be processed.
+
+        The order manager was told so in an answer, and keeps its word: until it has matched the
+        slice announced there is no use in looking at candles.
+        """
+        return self._announced > self.matched
 
     @property
     def queued(self) -> int:
         """Return how many candles wait to be processed."""
         return len(self._queue) + len(self._unmerged)
 
-    def next_seq(self, stream: str) -> int:
-        """Return the seq the next candle of a stream must have."""
-        return self._next_seq.get(stream, 0)
-
-    def missing(self, batch: CandleBatch) -> tuple[int, int] | None:
-        """Return the ``[from_seq, to_seq)`` that is missing before a batch, if any.
-
-        The caller fetches it from the stream log and offers it first. The first batch of a stream
-        is expected to start at seq 0.
-        """
-        if not batch.candles:
-            return None
-        expected = self._next_seq.get(batch.stream, 0)
-        first = batch.candles[0].seq
-        return (expected, first) if first > expected else None
-
-    def offer(self, batch: CandleBatch) -> None:
+    def offer(self, batch: CandleBatch) -> tuple[int, int] | None:
         """Queue candles; those already seen are ignored.
 
+        Returns:
+            None, or the ``[from_seq, to_seq)`` that is missing before the batch. Nothing is queued
+            then: the caller fetches that from the stream log and offers both in order. The first
+            batch of a stream is expected to start at seq 0.
+
         Raises:
-            StrategyError: The batch leaves a gap (see `missing`).
+            StrategyError: The batch itself has a hole.
         """
-        expected = self._next_seq.get(batch.stream, 0)
-        single = len(self._streams) == 1
-        for number, time, candle in zip(batch.slices, batch.times, batch.candles, strict=True):
+        stream, candles = batch.stream, batch.candles
+        expected = self._next_seq[stream]
+        if not candles:
+            return None
+        first = candles[0].seq
+        if first > expected:
+            return (expected, first)
+        self._published_ns = max(self._published_ns, batch.published_ns)
+        if len(candles) == 1 and self._is_single:
+            # A live feed: one candle in one message, for every actor at the same time.
+            if first == expected:
+                self._queue.append((batch.slices[0], batch.times[0], candles[0]))
+                self._next_seq[stream] = expected + 1
+            return None
+        for number, time, candle in zip(batch.slices, batch.times, candles, strict=True):
             if candle.seq < expected:
                 continue
             if candle.seq > expected:
                 raise StrategyError(
-                    f"stream {batch.stream!r}: candle {candle.seq} arrived, {expected} is missing"
+                    f"stream {stream!r}: candle {candle.seq} follows {expected - 1} in one message"
                 )
             expected += 1
-            if single:
+            if self._is_single:
                 self._queue.append((number, time, candle))
             else:
-                rank = self._rank[batch.stream]
-                self._unmerged.append((number, candle.close_time, rank, time, candle))
-        self._next_seq[batch.stream] = expected
-        self._published_ns = max(self._published_ns, batch.published_ns)
+                entry = (number, candle.close_time, self._rank[stream], time, candle)
+                self._unmerged.append(entry)
+        self._next_seq[stream] = expected
+        return None
 
     def mark(self, through: int) -> None:
         """Declare that nothing older than or equal to slice `through` is still to come."""
@@ -204,9 +220,9 @@ class InstanceRunner:
                     break
                 _, _time, candle = queue[0]
             self._processed = self.through = number
-            if may_continue is not None and not may_continue():
-                return bool(queue)
-        if len(self._streams) > 1:
+            if queue and may_continue is not None and not may_continue():
+                return True
+        if not self._is_single:
             self.through = max(self.through, self._marked)
         return False
 
@@ -253,19 +269,29 @@ class InstanceRunner:
         return False
 
     def answer(self) -> Answer | None:
-        """Return what the order manager has not been told yet, None if nothing is new."""
+        """Return what the order manager has not been told yet, None if nothing is new.
+
+        An instance that will have to wait for the next slice whatever it brings says so at once,
+        with the answer to this one: otherwise its candle would wake it only to say that it waits.
+        Not where more is matched than processed: a candle of that stretch may still be under way,
+        and the order manager waits for it.
+        """
+        queue, waiting = self._queue, self.waiting
         if (
-            self.through == self._answered_through
-            and self.waiting == self._answered_waiting
-            and not self._decisions
+            waiting < 0
+            and not queue
+            and self.matched <= self.through
+            and self.instance.expects_event
         ):
+            waiting = self.through + 1
+        progressed = self.through != self._answered_through
+        if not progressed and not self._decisions and (waiting < 0 or waiting == self._announced):
             return None
         self._answered_through = self.through
-        self._answered_waiting = self.waiting
+        self._announced = waiting
         decisions, self._decisions = self._decisions, []
-        return Answer(
-            self.host, self.epoch, self.through, self.waiting, self._published_ns, decisions
-        )
+        published_ns = self._published_ns if progressed and not queue else 0
+        return Answer(self.host, self.epoch, self.through, waiting, published_ns, decisions)
 
 
 def _is_before(entry: SliceEvent, number: int) -> bool:

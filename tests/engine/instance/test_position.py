@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.instance.position import Position, RoundTrip
+from engine.instance.position import Position, RoundTrip, added
 from engine.money import ZERO, Instrument
 from engine.types import Fill, OrderRole, Side
 
@@ -122,3 +122,7 @@ def test_a_stored_position_goes_on_identically(sequence: list[Fill], cut: int) -
     later = [trip for fill in sequence[cut:] if (trip := second.apply(fill)) is not None]
     assert second.state() == whole.state()
     assert [*before, *later] == trips
+
+
+def test_floats_are_added_one_after_the_other_on_every_interpreter() -> None:
+    assert added([1e16, 1.0, -1e16]) == 0.0

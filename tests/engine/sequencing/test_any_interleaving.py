@@ -237,7 +237,7 @@ class Network:
 
     def run_one(self, host: str) -> bool:
         runner, busy = self.runners[host], False
-        if self.to_runner[host] and self.random.random() < 0.7:
+        if self.to_runner[host] and not runner.awaits_release and self.random.random() < 0.7:
             message = self.to_runner[host].popleft()
             if isinstance(message, Mark):
                 runner.mark(message.through)

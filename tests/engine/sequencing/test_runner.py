@@ -27,6 +27,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.expects_event = False
 
     def on_candle(self, candle: Candle) -> Decision | None:
         self.seen.append(f"candle {candle.seq}")
@@ -41,7 +42,7 @@ class Recorder:
 
     def must_hear(self, candle: Candle, *, late: bool) -> bool:
         del candle
-        return late
+        return late or self.expects_event
 
 
 class Script:
@@ -55,6 +56,20 @@ class Script:
     ) -> list[OrderEvent]:
         assert not decisions
         return [canceled(f"decide {market_slice.number}")]
+
+
+class Quiet:
+    """An order manager with nothing to tell."""
+
+    def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
+        del market_slice
+        return []
+
+    def decide(
+        self, market_slice: MarketSlice, decisions: Sequence[Decision], /
+    ) -> list[OrderEvent]:
+        del market_slice, decisions
+        return []
 
 
 def canceled(name: str) -> OrderCanceled:
@@ -155,6 +170,45 @@ def test_events_reach_the_instance_around_the_candle_of_their_slice() -> None:
     assert runner.instance.seen == [
         f"{step} {number}" for number in range(3) for step in ("match", "candle", "decide")
     ]
+
+
+def test_an_instance_that_will_have_to_wait_says_so_with_its_answer() -> None:
+    runner = a_runner(3)
+    assert isinstance(runner.instance, Recorder)
+    runner.run()
+    runner.instance.expects_event = True
+    answer = runner.answer()
+    assert answer is not None
+    assert (answer.through, answer.waiting) == (2, 3)
+    assert runner.answer() is None
+    assert runner.awaits_release
+    runner.release(Release(2, [SliceEvent(2, canceled("it"))]))
+    assert runner.awaits_release
+    runner.release(Release(3, []))
+    assert not runner.awaits_release
+    assert runner.answer() is None, "a candle of slice 3 may be under way and need not wait"
+
+
+def test_the_end_of_a_wait_is_no_news() -> None:
+    runner = a_runner(3)
+    assert isinstance(runner.instance, Recorder)
+    runner.run()
+    runner.instance.expects_event = True
+    assert runner.answer() is not None
+    runner.instance.expects_event = False
+    assert runner.answer() is None
+    assert runner.awaits_release, "the order manager has not taken its word back"
+
+
+def test_the_coordinator_keeps_its_word_for_a_slice_that_was_not_there_yet() -> None:
+    coordinator = Coordinator(Quiet())
+    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    slices = [MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(2)]
+    coordinator.add_slices(slices[:1])
+    coordinator.on_answer(Answer("a", 1, 0, 1, 0, []))
+    assert coordinator.advance() == []
+    coordinator.add_slices(slices[1:])
+    assert coordinator.advance() == [("a", Release(1, []))]
 
 
 def test_an_event_without_its_phase_is_read_as_one_of_deciding() -> None:
