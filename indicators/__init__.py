@@ -1,6 +1,7 @@
 """Streaming indicators and their batch twins."""
 
 from indicators.bars import PRICES, Array, Bar
+from indicators.batches import Batch, Batches
 from indicators.catalog import Catalog, catalog, lookup
 from indicators.errors import IndicatorError
 from indicators.indicator import Indicator, batch, create
@@ -13,6 +14,8 @@ __all__ = [
     "PRICES",
     "Array",
     "Bar",
+    "Batch",
+    "Batches",
     "Catalog",
     "Indicator",
     "IndicatorError",

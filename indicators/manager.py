@@ -11,14 +11,13 @@ from indicators.bars import (
     Array,
     Bar,
     Frame,
-    column,
     columns_of,
     frame,
     refuse_non_finite,
     usable,
 )
-from indicators.errors import IndicatorError
-from indicators.kernels import NAN, Kernel, Value, aligned, leading_gap, replay, usable_rows
+from indicators.batches import gapless, inputs_of, slots_of
+from indicators.kernels import NAN, Kernel, Value, replay
 from indicators.nodes import Node, Plan, plan
 from indicators.specs import IndicatorSpec
 from indicators.steps import Step, step_of
@@ -204,10 +203,8 @@ class IndicatorManager:
         kernels = self._new_kernels()
         arrays: list[Array] = []
         for node, kernel in zip(self._plan.nodes, kernels, strict=True):
-            inputs = _arrays(node, columns, arrays)
-            arrays += (
-                kernel.fill(inputs) if _gapless(inputs) else replay(kernel, inputs, node.width)
-            )
+            inputs = inputs_of(node, columns, arrays)
+            arrays += kernel.fill(inputs) if gapless(inputs) else replay(kernel, inputs, node.width)
         self._kernels = kernels
         self.slots[:] = [float(array[-1]) if array.size else NAN for array in arrays]
         self.anchor = bars[0].seq if bars else None
@@ -225,15 +222,7 @@ class IndicatorManager:
         Raises:
             IndicatorError: A column is missing, or not finite.
         """
-        arrays: list[Array] = []
-        for node in self._plan.nodes:
-            inputs = _arrays(node, columns, arrays)
-            params = dict(node.items)
-            if _gapless(inputs):
-                arrays += node.info.maker.batch(params, inputs)
-            else:
-                arrays += replay(node.info.maker.kernel(params), inputs, node.width)
-        return arrays
+        return slots_of(self._plan, columns)
 
 
 def _inputs(node: Node, prices: Frame, slots: list[float]) -> list[float] | None:
@@ -251,16 +240,3 @@ def _write(slots: list[float], node: Node, value: Value) -> None:
     else:
         for i in range(node.first, node.first + node.width):
             slots[i] = value
-
-
-def _arrays(node: Node, columns: Mapping[str, Array], slots: list[Array]) -> list[Array]:
-    arrays = [column(columns, PRICES[~code]) if code < 0 else slots[code] for code in node.inputs]
-    sizes = {array.size for array in arrays}
-    if len(sizes) > 1:
-        raise IndicatorError(f"columns: must have one length, have {sorted(sizes)}")
-    return aligned(arrays)
-
-
-def _gapless(arrays: Sequence[Array]) -> bool:
-    """Tell whether the arrays are usable from their first usable row on."""
-    return bool(usable_rows(arrays)[leading_gap(arrays) :].all())
