@@ -7,6 +7,7 @@ __all__ = [
     "ChorusError",
     "ConfigError",
     "DataError",
+    "JournalError",
     "LifecycleError",
     "MoneyError",
     "PluginError",
@@ -40,6 +41,10 @@ class DataError(ChorusError):
 
 class CandleError(DataError):
     """A single candle is not usable (non-finite, negative, inconsistent, out of order)."""
+
+
+class JournalError(ChorusError):
+    """Durable state (a journal, a snapshot, a run folder) cannot be written, read or trusted."""
 
 
 class PluginError(ChorusError):

@@ -1,0 +1,98 @@
+"""Writing so that it stays written, and saying what went wrong in words a user can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from engine.errors import JournalError
+
+__all__ = ["disk_error", "flush", "flush_folder", "free_bytes", "replace_file", "write_all"]
+
+_MEBIBYTE = 1 << 20
+_REMEDIES = {
+    errno.ENOSPC: "make room on the disk, then start again",
+    errno.EDQUOT: "the quota is used up: make room, then start again",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), then start again",
+    errno.EROFS: "the file system is read-only: name a folder on a writable one",
+    errno.EACCES: "name a folder you may write to, or change its permissions",
+    errno.EPERM: "name a folder you may write to, or change its permissions",
+    errno.EIO: "the disk reports an error: check it (dmesg) before going on",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+}
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # not on every Unix
+
+
+def flush(fd: int) -> None:
+    """Return once what was written to a file is on the disk."""
+    _fdatasync(fd)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return once the names in a folder are on the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`; with one call unless the system takes only part of it.
+
+    Raises:
+        OSError: It takes no more; a short write is followed by the call that says why.
+    """
+    written = os.write(fd, data)
+    while written < len(data):
+        more = os.write(fd, memoryview(data)[written:])
+        if not more:
+            raise OSError(errno.EIO, "the system takes no more bytes")
+        written += more
+
+
+def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
+    """Make `data` the content of `path` at once: a crash leaves the old content or the new.
+
+    One writer at a time per path.
+
+    Raises:
+        OSError: It cannot be written; the old content stays.
+    """
+    draft = path.with_name(path.name + ".tmp")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        try:
+            write_all(fd, data)
+            if sync:
+                flush(fd)
+        finally:
+            os.close(fd)
+        draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
+    if sync:
+        flush_folder(path.parent)
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return the free bytes where `path` is or would be; None if the system does not tell."""
+    for place in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(place).free
+    return None
+
+
+def disk_error(path: Path, doing: str, error: OSError) -> JournalError:
+    """Return the error of a failed disk operation: file, what failed, free bytes, remedy."""
+    free = free_bytes(path)
+    room = "unknown" if free is None else f"{free / _MEBIBYTE:.1f} MiB"
+    remedy = _REMEDIES.get(error.errno or 0, "look at the disk, then start again")
+    cause = error.strerror or str(error)
+    return JournalError(f"{str(path)!r}: cannot {doing}: {cause} (free: {room}); {remedy}")

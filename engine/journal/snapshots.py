@@ -1,0 +1,140 @@
+"""Snapshots of instances: written at once or not at all, the newest two of each kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import JournalError
+from engine.journal.disk import disk_error, replace_file
+from engine.journal.frames import encode_frame, read_frames
+
+__all__ = ["SnapshotStore"]
+
+_KEPT = 2
+_SUFFIX = ".snapshot"
+_MAGIC = b"CHSNAP\x01\x00"
+_READABLE_LENGTH = 60
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """What a file holds; name and number tell a file that was moved or renamed."""
+
+    name: bytes
+    seq: int
+    payload: bytes
+
+
+class SnapshotStore:
+    """Snapshots by name and number in a folder.
+
+    Every name has a folder of its own, named after it as far as that is safe, and after its hash.
+
+    Args:
+        folder: Made when the first snapshot is written.
+        sync: Wait for the disk on every write. Without it a power cut may take the newest
+            snapshots, never damage what is read.
+    """
+
+    def __init__(self, folder: Path | str, *, sync: bool = False) -> None:
+        self.folder = Path(folder)
+        self._sync = sync
+
+    def write(self, name: str, seq: int, payload: bytes) -> None:
+        """Store a snapshot; of each name only the two with the highest numbers stay.
+
+        Args:
+            name: Any text, e.g. the id of a strategy.
+            seq: Number it stands for, 0 or more, e.g. of the last slice it includes. Writing one
+                again replaces it.
+            payload: The snapshot.
+
+        Raises:
+            JournalError: `seq` is negative, or the disk does not take it; what was there stays.
+        """
+        if seq < 0:
+            raise JournalError(f"snapshot of {name!r}: numbers start at 0, got {seq}")
+        folder = self._folder_of(name)
+        content = _MAGIC + encode_frame(msgspec.msgpack.encode(_Stored(_key(name), seq, payload)))
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(folder / f"{seq}{_SUFFIX}", content, sync=self._sync)
+            for old in self._numbers(folder)[_KEPT:]:
+                (folder / f"{old}{_SUFFIX}").unlink()
+        except OSError as error:
+            raise disk_error(folder, f"write snapshot {seq} of {name!r}", error) from error
+
+    def newest(self, name: str, at_most: int | None = None) -> tuple[int, bytes] | None:
+        """Return number and payload of the newest good snapshot of a name; None without one.
+
+        A damaged file counts as not there.
+
+        Args:
+            name: As it was written.
+            at_most: Highest number that may be returned; None takes any.
+
+        Raises:
+            JournalError: The folder cannot be read.
+        """
+        folder = self._folder_of(name)
+        try:
+            for seq in self._numbers(folder):
+                if at_most is None or seq <= at_most:
+                    payload = _payload(folder / f"{seq}{_SUFFIX}", name, seq)
+                    if payload is not None:
+                        return seq, payload
+        except OSError as error:
+            raise disk_error(folder, f"read the snapshots of {name!r}", error) from error
+        return None
+
+    def drop(self, name: str) -> None:
+        """Forget a name; nothing happens if there is nothing of it.
+
+        Raises:
+            JournalError: The files cannot be removed.
+        """
+        folder = self._folder_of(name)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise disk_error(folder, f"remove the snapshots of {name!r}", error) from error
+
+    def _folder_of(self, name: str) -> Path:
+        readable = _UNSAFE.sub("_", name)[:_READABLE_LENGTH]
+        digest = hashlib.sha256(_key(name)).hexdigest()[:32]
+        return self.folder / f"{readable}-{digest}"
+
+    @staticmethod
+    def _numbers(folder: Path) -> list[int]:
+        """Return the numbers there are, highest first."""
+        try:
+            names = [path.name for path in folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
+        return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+
+
+def _payload(path: Path, name: str, seq: int) -> bytes | None:
+    data = path.read_bytes()
+    found: list[bytes] = []
+    if data.startswith(_MAGIC):
+        read_frames(data[len(_MAGIC) :], found)
+    if len(found) != 1:
+        return None
+    try:
+        stored = msgspec.msgpack.decode(found[0], type=_Stored)
+    except msgspec.MsgspecError:
+        return None
+    return stored.payload if (stored.name, stored.seq) == (_key(name), seq) else None
+
+
+def _key(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
