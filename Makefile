@@ -69,9 +69,8 @@ check: setup ## Lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: setup ## Run the benchmarks (a few minutes, on an idle machine)
-	$(BIN)/python -m benchmarks.backtest_speed
-	$(BIN)/python -m benchmarks.fanout
+bench: setup ## Run the benchmarks on an idle machine: an hour; ARGS=--short three minutes
+	$(BIN)/chorus bench --out benchmarks/results/local $(ARGS)
 
 .PHONY: golden
 golden: setup ## Rewrite the golden files; say why in the commit

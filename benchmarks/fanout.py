@@ -1,7 +1,7 @@
 """B-FANOUT: candle to decision, N dedicated actors, beside the same fan-out by plain Ray calls.
 
 Both sides run the same instance (MACD + RSI rules) in N Ray actors on the same candles, one after
-the other in one program. The engine's latency is "published by the MarketData actor until received
+the other in every run. The engine's latency is "published by the MarketData actor until received
 by the order manager"; the plain one is "called until the caller has the result", each taken for
 every single answer.
 
@@ -10,52 +10,33 @@ Run: ``python -m benchmarks.fanout --actors 40 --candles 600``
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actors.cluster import embedded_cluster, spawn
+from actors.cluster import embedded_cluster
 from actors.engine import running_engine
-from actors.fleet import call
-from benchmarks.harness import Result, machine_line, percentiles, save
+from benchmarks.alone import parser_of, run_alone
+from benchmarks.harness import Measure, Scenario, Trial, percentiles
+from benchmarks.plain import require_room, start_in_waves
+from benchmarks.results import Metric, Mode
+from benchmarks.workloads import equal_strategies
 from engine.catalog import default_folders, discover, load_file
 from engine.config import RunConfig
+from engine.errors import ChorusError
 from engine.instance import build
 from engine.market import open_market
 from engine.money import instruments_by_symbol
 from engine.types import Candle
 
+__all__ = ["SCENARIO", "main"]
+
 CANDLE_EVERY_S = 0.1
 """Real time between two candles; long enough that one fan-out never meets the next."""
 
 _MINUTE_S = 60
-
-
-def workload(actors: int, candles: int) -> RunConfig:
-    """Return a run of N equal MACD + RSI strategies on one synthetic symbol."""
-    strategy = {
-        "symbol": "BTC/USDT",
-        "timeframe": "1m",
-        "indicators": {"macd": {}, "rsi": {"period": 14}},
-        "rules": {
-            "entry": {"condition": "macd_crossover_bullish AND rsi < 70"},
-            "exit": {"condition": "macd_crossover_bearish OR rsi > 80"},
-        },
-        "risk": {"maxPositionSize": 0.001},
-    }
-    return RunConfig.model_validate(
-        {
-            "name": "fanout",
-            "market": {
-                "synthetic": {"symbols": [{"symbol": "BTC/USDT"}], "candles": candles, "seed": 7},
-                "speed": _MINUTE_S / CANDLE_EVERY_S,
-            },
-            "strategies": [{**strategy, "id": f"s{n:04d}"} for n in range(actors)],
-        }
-    )
+_ANSWER_TIMEOUT_S = 60.0
 
 
 def measure_engine(config: RunConfig) -> dict[str, float]:
@@ -87,24 +68,23 @@ class PlainActor:
 
 
 def measure_plain(config: RunConfig) -> dict[str, float]:
-    """Return percentiles in ms of calling every actor and receiving every result."""
+    """Return percentiles in ms of calling every actor and receiving every result.
+
+    Raises:
+        ChorusError: An actor did not start, or did not answer.
+    """
     plugin_file = str(discover(default_folders()).types["RULES"].file)
     streams = config.strategies[0].streams
     candles = [s.candles[0] for s in open_market(config.market, streams, ()).slices()]
     samples: list[float] = []
     with embedded_cluster(len(config.strategies)):
-        actors = []
-        for first in range(0, len(config.strategies), 8):
-            numbers = range(first, min(first + 8, len(config.strategies)))
-            wave = [spawn(PlainActor, config, n, plugin_file, threads=1) for n in numbers]
-            for actor in wave:
-                call(actor.ready.remote(), 120.0)
-            actors += wave
+        numbers = range(len(config.strategies))
+        actors = start_in_waves(PlainActor, [(config, n, plugin_file) for n in numbers])
         for candle in candles:
             began = time.monotonic()
             samples += _call_all(actors, candle)
             time.sleep(max(0.0, began + CANDLE_EVERY_S - time.monotonic()))
-    return {name: round(value, 3) for name, value in percentiles(samples).items()}
+    return percentiles(samples)
 
 
 def _call_all(actors: Sequence[Any], candle: Candle) -> list[float]:
@@ -119,31 +99,61 @@ def _call_all(actors: Sequence[Any], candle: Candle) -> list[float]:
 
     for actor in actors:
         actor.on_candle.remote(candle).future().add_done_callback(arrived)
-    all_back.wait(60.0)
+    if not all_back.wait(_ANSWER_TIMEOUT_S):
+        raise ChorusError(
+            f"plain Ray actors: {len(samples)} of {len(actors)} answered within "
+            f"{_ANSWER_TIMEOUT_S:g} s; run fewer actors on this machine"
+        )
     return samples
+
+
+def trial(actors: int, candles: int, runs: int) -> Trial:
+    """Return the case of one number of actors."""
+
+    def prepare() -> Measure:
+        require_room(actors)
+        config = equal_strategies(actors, candles=candles, speed=_MINUTE_S / CANDLE_EVERY_S)
+        return lambda: _both(config)
+
+    return Trial({"actors": actors, "candles": candles}, prepare, runs, warm_ups=0)
+
+
+def _both(config: RunConfig) -> Mapping[str, float]:
+    engine, plain = measure_engine(config), measure_plain(config)
+    return {
+        f"{side} {name}": sample[name]
+        for side, sample in (("Chorus", engine), ("plain Ray", plain))
+        for name in ("p50", "p99")
+    }
+
+
+def _trials(mode: Mode) -> list[Trial]:
+    if mode == "short":
+        return [trial(10, candles=200, runs=1)]
+    return [trial(actors, candles=300, runs=3) for actors in (10, 40, 100, 200)]
+
+
+_MS = Metric("ms", "lower")
+
+SCENARIO = Scenario(
+    "B-FANOUT",
+    "candle to decision of N dedicated actors, beside plain Ray calls",
+    {f"{side} {name}": _MS for side in ("Chorus", "plain Ray") for name in ("p50", "p99")},
+    _trials,
+)
 
 
 def main() -> None:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--actors", type=int, nargs="+", default=[40])
     parser.add_argument("--candles", type=int, default=600)
-    parser.add_argument("--json", type=Path, default=None, help="write the results here")
     arguments = parser.parse_args()
-    print(machine_line())
-    results: list[Result] = []
-    for actors in arguments.actors:
-        config = workload(actors, arguments.candles)
-        engine = measure_engine(config)
-        plain = measure_plain(config)
-        results.append({"id": "B-FANOUT", "actors": actors, "engine_ms": engine, "plain_ms": plain})
-        print(
-            f"{actors} actors: engine p50 {engine['p50']:.2f} p99 {engine['p99']:.2f} ms; "
-            f"plain Ray calls p50 {plain['p50']:.2f} p99 {plain['p99']:.2f} ms; "
-            f"ratio of p99 {plain['p99'] / engine['p99']:.1f}"
-        )
-    if arguments.json is not None:
-        save(results, arguments.json)
+    run_alone(
+        SCENARIO,
+        [trial(actors, arguments.candles, arguments.runs) for actors in arguments.actors],
+        arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli import checks, listings, runs
+from api.cli import bench, checks, listings, runs
 from api.cli.boundary import ChorusGroup, ReplayCommand
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app.command("backtest", cls=ReplayCommand)(runs.backtest)
 app.command("validate", cls=ReplayCommand)(checks.validate)
 app.command("strategies")(listings.strategies)
 app.command("indicators")(listings.indicators)
+app.command("bench")(bench.bench)
 app.command("version")(listings.version)
 
 
