@@ -30,10 +30,20 @@ class Batch(NamedTuple):
         slots: One array per slot of the set's manager, shape ``(rows,)``, NaN before ready.
         ready: First row after which `IndicatorManager.ready` is true; the number of rows if the
             candles end before that. 0 for an empty set.
+        plan: Which slot is whose.
     """
 
     slots: list[Array]
     ready: int
+    plan: Plan
+
+    def output(self, name: str, output: str | None = None) -> Array:
+        """Return the array of an indicator's output; None is its main one.
+
+        Raises:
+            IndicatorError: Unknown indicator or output.
+        """
+        return self.slots[self.plan.slot(name, output)]
 
 
 class _Calculated(NamedTuple):
@@ -54,8 +64,9 @@ class Batches:
     >>> import numpy as np
     >>> from indicators import spec
     >>> batches = Batches({"close": np.array([1.0, 3.0, 5.0])})
-    >>> batches.of({"fast": spec("sma", {"period": 2})})
-    Batch(slots=[array([nan,  2.,  4.])], ready=1)
+    >>> batch = batches.of({"fast": spec("sma", {"period": 2})})
+    >>> batch.output("fast"), batch.ready
+    (array([nan,  2.,  4.]), 1)
     """
 
     def __init__(self, columns: Mapping[str, Array], *, max_bytes: int = MAX_BYTES) -> None:
@@ -93,7 +104,7 @@ class Batches:
             slots += found.outputs
             keys += [(key, output) for output in range(node.width)]
             ready = max(ready, found.ready)
-        return Batch(slots, ready)
+        return Batch(slots, ready, planned)
 
     def _calculate(self, node: Node, slots: Sequence[Array]) -> _Calculated:
         inputs = inputs_of(node, self._columns, slots)

@@ -1,4 +1,4 @@
-"""Batches say what a manager says: the same values, ready at the same candle, whatever is shared."""
+"""Batches say what a manager says: the same values, ready at the same candle, however shared."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def test_what_was_used_longest_ago_is_forgotten_first() -> None:
 
 
 def test_an_empty_set_is_ready_at_once() -> None:
-    assert Batches({"close": np.ones(3)}).of({}) == ([], 0)
+    batch = Batches({"close": np.ones(3)}).of({})
+    assert (batch.slots, batch.ready) == ([], 0)
 
 
 def test_columns_of_several_lengths_are_refused() -> None:
