@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from indicators.bars import PRICES, Array, column
 from indicators.errors import IndicatorError
-from indicators.kernels import Kernel, aligned, leading_gap, replay, usable_rows
+from indicators.kernels import aligned, leading_gap, replay, usable_rows
 from indicators.nodes import Node, Plan, plan
 from indicators.specs import IndicatorSpec
 
@@ -74,7 +74,6 @@ class Batches:
         if len(sizes) > 1:
             raise IndicatorError(f"columns: must have one length, have {sorted(sizes)}")
         self._columns = columns
-        self._rows = max(sizes, default=0)
         self._max_bytes = max_bytes
         self._bytes = 0
         self._known: OrderedDict[tuple[object, ...], _Calculated] = OrderedDict()
@@ -108,7 +107,9 @@ class Batches:
 
     def _calculate(self, node: Node, slots: Sequence[Array]) -> _Calculated:
         inputs = inputs_of(node, self._columns, slots)
-        return _Calculated(_outputs_of(node, inputs), _ready_row(node, inputs, self._rows))
+        has_gaps = not gapless(inputs)
+        find = _ready_row_streamed if has_gaps else _ready_row
+        return _Calculated(_outputs_of(node, inputs, has_gaps=has_gaps), find(node, inputs))
 
     def _remember(self, key: tuple[object, ...], found: _Calculated) -> None:
         self._known[key] = found
@@ -126,7 +127,8 @@ def slots_of(planned: Plan, columns: Mapping[str, Array]) -> list[Array]:
     """
     slots: list[Array] = []
     for node in planned.nodes:
-        slots += _outputs_of(node, inputs_of(node, columns, slots))
+        inputs = inputs_of(node, columns, slots)
+        slots += _outputs_of(node, inputs, has_gaps=not gapless(inputs))
     return slots
 
 
@@ -143,12 +145,12 @@ def inputs_of(node: Node, columns: Mapping[str, Array], slots: Sequence[Array]) 
     return aligned(arrays)
 
 
-def _outputs_of(node: Node, inputs: Sequence[Array]) -> list[Array]:
+def _outputs_of(node: Node, inputs: Sequence[Array], *, has_gaps: bool) -> list[Array]:
     """Return a node's outputs, each value as streaming would have given it."""
     params = dict(node.items)
-    if gapless(inputs):
-        return node.info.maker.batch(params, inputs)
-    return replay(node.info.maker.kernel(params), inputs, node.width)
+    if has_gaps:
+        return replay(node.info.maker.kernel(params), inputs, node.width)
+    return node.info.maker.batch(params, inputs)
 
 
 def gapless(arrays: Sequence[Array]) -> bool:
@@ -156,16 +158,14 @@ def gapless(arrays: Sequence[Array]) -> bool:
     return bool(usable_rows(arrays)[leading_gap(arrays) :].all())
 
 
-def _ready_row(node: Node, inputs: Sequence[Array], rows: int) -> int:
-    """Return the row that makes a node's kernel ready, `rows` if none does.
+def _ready_row(node: Node, inputs: Sequence[Array]) -> int:
+    """Return the row that makes a node's kernel ready, the number of rows if none does.
 
     The first value does not tell: an indicator may be ready and undefined. A prefix does, and as
     readiness never turns back the shortest one that is ready is found by bisection, from the
-    maker's lower bound on.
+    maker's lower bound on. Inputs without gaps only.
     """
-    params = dict(node.items)
-    if not gapless(inputs):
-        return _ready_row_streamed(node.info.maker.kernel(params), inputs)
+    params, rows = dict(node.items), inputs[0].size
 
     def is_ready(bars: int) -> bool:
         kernel = node.info.maker.kernel(params)
@@ -188,7 +188,9 @@ def _ready_row(node: Node, inputs: Sequence[Array], rows: int) -> int:
     return bars - 1
 
 
-def _ready_row_streamed(kernel: Kernel, inputs: Sequence[Array]) -> int:
+def _ready_row_streamed(node: Node, inputs: Sequence[Array]) -> int:
+    """As `_ready_row`, for inputs with gaps: bar by bar."""
+    kernel = node.info.maker.kernel(dict(node.items))
     rows = zip(*(array.tolist() for array in inputs), strict=True)
     fits = usable_rows(inputs).tolist()
     for row, (values, usable) in enumerate(zip(rows, fits, strict=True)):

@@ -62,6 +62,8 @@ class Kernel(Protocol):
 
 def leading_gap(arrays: Sequence[Array]) -> int:
     """Return how many first rows are unusable in any array (no usable row: the length)."""
+    if arrays[0].size and usable_rows([array[:1] for array in arrays])[0]:
+        return 0  # prices always, and they are long
     rows = usable_rows(arrays)
     at = int(rows.argmax()) if rows.size else 0
     return at if rows.size and rows[at] else int(rows.size)

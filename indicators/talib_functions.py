@@ -169,7 +169,7 @@ class TalibMaker:
             return [np.full(size, NAN) for _ in range(self._width)]
         result = self._batch(*arrays, *self._arguments(params))
         series = result if isinstance(result, tuple) else (result,)
-        outputs = [np.array(array, dtype=np.float64) for array in series]
+        outputs = [np.asarray(array, dtype=np.float64) for array in series]  # fresh ones
         for output in outputs:
             output[:begin] = NAN
         return outputs

@@ -79,13 +79,22 @@ class ArrayEvaluator:
                 return np.full(self._rows, self._parameters[name] is wanted)
             case Compare(op=op, a=a, b=b):
                 return _COMPARE[op](self._term(a), self._term(b))
-            case Cross(a1=a1, b1=b1, a0=a0, b0=b0):
-                was = np.less_equal(self._term(a1), self._term(b1))
-                return np.less(self._term(b0), self._term(a0)) & was
+            case Cross():
+                return self._cross(condition)
             case AllOf(items=items):
                 return functools.reduce(np.logical_and, [self._test(item) for item in items])
             case AnyOf(items=items):
                 return functools.reduce(np.logical_or, [self._test(item) for item in items])
+
+    def _cross(self, cross: Cross) -> Bools:
+        a, b = self._term(cross.a0), self._term(cross.b0)
+        now = np.less(b, a)
+        if (cross.a1, cross.b1) == (_earlier(cross.a0), _earlier(cross.b0)) and now.ndim:
+            # The comparison a row earlier is the shifted comparison: bytes move, not floats.
+            now[1:] &= np.less_equal(a, b)[:-1]
+            now[:1] = False
+            return now
+        return now & np.less_equal(self._term(cross.a1), self._term(cross.b1))
 
     def _term(self, term: Term) -> Floats:  # noqa: PLR0911 - one return per kind of term
         """Return a term's values: shape ``(rows,)``, or ``()`` if the same at every row."""
@@ -131,6 +140,23 @@ class ArrayEvaluator:
 
     def _whole(self, term: Term) -> Floats:
         return np.broadcast_to(self._term(term), (self._rows,))
+
+
+def _earlier(term: Term) -> Term:
+    """Return a term as it was a candle before; what is the same at every candle stays."""
+    match term:
+        case Ref(series=series, back=back):
+            return Ref(series, back + 1)
+        case Negated(x=x):
+            return Negated(_earlier(x))
+        case Absolute(x=x):
+            return Absolute(_earlier(x))
+        case Arithmetic(op=op, a=a, b=b):
+            return Arithmetic(op, _earlier(a), _earlier(b))
+        case Extreme(kind=kind, a=a, b=b):
+            return Extreme(kind, _earlier(a), _earlier(b))
+        case _:
+            return term
 
 
 def _divide(a: Floats, b: Floats) -> Floats:
