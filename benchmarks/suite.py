@@ -19,6 +19,8 @@ PLACES = {
     "B-INDICATOR": "benchmarks.indicator_cost:SCENARIO",
     "B-ORDERS": "benchmarks.orders:SCENARIO",
     "B-BACKTEST": "benchmarks.backtest_speed:SCENARIO",
+    "B-POOLED": "benchmarks.pooled:POOLED",
+    "B-WIDTH": "benchmarks.pooled:WIDTH",
     "B-FANOUT": "benchmarks.fanout:SCENARIO",
     "B-START": "benchmarks.start_up:START_UP",
     "B-MEMORY": "benchmarks.start_up:MEMORY",
