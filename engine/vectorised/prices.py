@@ -84,18 +84,28 @@ def _in_ticks(prices: Floats, instrument: Instrument, decimals: int, tick: int) 
     The product below is off by less than a hundredth of a tick as long as it is below 1e13, so
     its rounding is right unless it is that near to a tie; the few others go one by one.
     """
-    ticks = prices * 10.0**decimals / tick
+    ticks = prices * 10.0**decimals
+    if tick != 1:
+        ticks /= tick
     nearest = np.rint(ticks)
-    sure = (np.abs(ticks) < _SURE) & (np.abs(ticks - nearest) < _TIE)
-    units = np.where(sure, nearest, 0.0).astype(np.int64)
-    units = fitting(units, int(units.max(initial=0)) * tick) * tick
+    # In place: fresh memory costs more than the arithmetic on it.
+    off = np.abs(np.subtract(ticks, nearest, out=ticks), out=ticks)
+    largest = float(nearest.max(initial=0.0))
+    if largest < _SURE and float(off.max(initial=0.0)) < _TIE:
+        return _times(nearest.astype(np.int64), tick)
+    sure = (nearest < _SURE) & (off < _TIE)
+    units = _times(np.where(sure, nearest, 0.0).astype(np.int64), tick)
     unsure = np.flatnonzero(~sure)
-    if not unsure.size:
-        return units
     others = [units_of(instrument.price(price), decimals) for price in prices[unsure].tolist()]
     units = fitting(units, max(others))
     units[unsure] = others
     return units
+
+
+def _times(ticks: Units, tick: int) -> Units:
+    if tick == 1:
+        return ticks
+    return fitting(ticks, int(ticks.max(initial=0)) * tick) * tick
 
 
 def _floor(units: Units, factor: Decimal, tick: int) -> Units:
