@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.fleet import call
+from actors.services import call
 from engine.config import StrategyConfig
 from engine.instance import Command, Pause, Resume, Update
 from engine.report import EngineExtract, StrategyOutcome

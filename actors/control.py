@@ -31,10 +31,19 @@ from actors.wire import (
 from engine.errors import ChorusError
 from engine.instance import Command
 from engine.report import StrategyOutcome
-from engine.sequencing import SliceEvent
+from engine.sequencing import Past, SliceEvent
 from engine.status import StrategyStatus
 
-__all__ = ["AskOutcome", "CatchUp", "ControlHub", "ControlLine", "GoLive", "Request"]
+__all__ = [
+    "AskOutcome",
+    "CatchUp",
+    "ControlHub",
+    "ControlLine",
+    "GoLive",
+    "Recover",
+    "Repeat",
+    "Request",
+]
 
 
 class AskOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
@@ -64,7 +73,19 @@ class GoLive(msgspec.Struct, frozen=True, tag="go_live", tag_field="kind"):
     events: list[SliceEvent]
 
 
-Request = Command | AskOutcome | CatchUp | GoLive
+class Recover(msgspec.Struct, frozen=True, tag="recover", tag_field="kind"):
+    """Live through everything again and go on where the process before left off."""
+
+    past: Past
+
+
+class Repeat(msgspec.Struct, frozen=True, tag="repeat", tag_field="kind"):
+    """Tell the order manager again what it may have lost, in its present life."""
+
+    reign: int
+
+
+Request = Command | AskOutcome | CatchUp | GoLive | Recover | Repeat
 
 
 class _Call(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -13,8 +13,8 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.client import EngineClient
 from actors.cluster import embedded_cluster, spawn
-from actors.fleet import call, failure_text
 from actors.manager import EnginePlan, StrategyManager
+from actors.services import call, failure_text
 from engine.catalog import Catalog
 from engine.config import RunConfig
 from engine.errors import ChorusError, StoppedError

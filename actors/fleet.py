@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
-from actors.control import CatchUp, ControlHub, GoLive, Request
+from actors.control import CatchUp, ControlHub, GoLive, Recover, Repeat, Request
+from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call, call_service, failure_text
 from actors.strategy import StrategyActor, StrategySpec
-from actors.wire import Endpoints
+from actors.wire import Endpoints, start_name
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, PluginError, start_failure
 from engine.money import instruments_by_symbol
 from engine.report import StrategyOutcome
 from engine.status import StrategyStatus, idle_status
 
-__all__ = ["CONTROL_TIMEOUT_S", "START_TIMEOUT_S", "Fleet", "Hosted", "call", "failure_text"]
+__all__ = ["START_TIMEOUT_S", "Fleet", "Hosted"]
 
 WAVE = 8
 """Actors started at the same time; each costs about half a second of processor time."""
 
 START_TIMEOUT_S = 60.0
-CONTROL_TIMEOUT_S = 15.0
 ATTACH_POLL_S = 0.02
 
-
-def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
-    """Wait for an actor's answer.
-
-    Raises:
-        ChorusError: The actor raised it, died, or did not answer in time.
-    """
-    try:
-        return ray.get(ref, timeout=timeout_s)
-    except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, ChorusError):
-            raise cause from error
-        if isinstance(cause, TimeoutError):
-            raise ChorusError(str(cause) or "no answer in time") from error
-        raise ChorusError(failure_text(error)) from error
-    except RayActorError as error:
-        raise ChorusError(failure_text(error)) from error
-    except GetTimeoutError as error:
-        raise ChorusError(f"no answer within {timeout_s:g} s") from error
-
-
-def failure_text(error: Exception) -> str:
-    """Return one line that says why an actor failed."""
-    if isinstance(error, RayTaskError):
-        return f"{type(error.cause).__name__}: {error.cause}"
-    if isinstance(error, RayActorError):
-        return "its process ended by itself: killed, out of memory, a crash, or an exit call"
-    return f"{type(error).__name__}: {error}"
+MAX_STRIKES = 3
+"""Deaths in a row without any progress after which a strategy is given up."""
 
 
 class Hosted:
@@ -71,6 +45,7 @@ class Hosted:
         failure: Why there is no actor although there should be one; empty otherwise.
         status: The newest status it sent.
         outcome: What it knew when it was stopped; None while it runs or if it could not be asked.
+        strikes: How often its process died at the slice `struck_at` + 1 without getting beyond.
     """
 
     def __init__(self, config: StrategyConfig, plugin_file: str) -> None:
@@ -82,6 +57,13 @@ class Hosted:
         self.failure = ""
         self.status = idle_status(config)
         self.outcome: StrategyOutcome | None = None
+        self.strikes = 0
+        self.struck_at = -1
+
+    @property
+    def name(self) -> str:
+        """Return the name of this start on the data plane."""
+        return start_name(self.config.id, self.epoch)
 
     def fail(self, cause: str) -> None:
         """Note that the strategy cannot run."""
@@ -195,9 +177,11 @@ class Fleet:
         """Wait until candles reach the actor and the order manager can write to it."""
         host, deadline = member.config.id, time.monotonic() + START_TIMEOUT_S
         while not (
-            host in call(self._market.attached.remote())
-            and call(self._orders.has_met.remote(host, member.epoch))
+            member.name in call_service(self._market.attached)
+            and call_service(self._orders.has_met, host, member.epoch)
         ):
+            if ray.wait([member.running], timeout=0)[0]:
+                call(member.running)
             if time.monotonic() > deadline:
                 raise ChorusError("no connection to market data or the order manager")
             time.sleep(ATTACH_POLL_S)
@@ -217,6 +201,48 @@ class Fleet:
         )
         self.ask(member, GoLive(live_from, events))
 
+    def recover(self, member: Hosted, cause: str) -> None:
+        """Let a strategy whose process died live on in a new one, as if nothing had happened.
+
+        The order manager waits for it meanwhile. One that dies again and again without answering
+        a single candle in between is given up at the third time.
+        """
+        host = member.config.id
+        through = call_service(self._orders.through_of, host)
+        member.strikes = member.strikes + 1 if through == member.struck_at else 1
+        member.struck_at = through
+        if member.strikes >= MAX_STRIKES:
+            times = f"{cause}; {member.strikes} times after slice {through}"
+            self.end(member, times, failed=True)
+            return
+        self._spawn(member)
+        try:
+            for step in (self._connect_up, self._await_met, self._resume):
+                step(member)
+        except ServiceAwayError as error:
+            self.recover(member, str(error))
+        except ChorusError as error:
+            self.end(member, start_failure(error), failed=True)
+
+    def _resume(self, member: Hosted) -> None:
+        past = call(self._orders.rejoin.remote(member.config.id, member.epoch))
+        self.ask(member, Recover(past), timeout_s=START_TIMEOUT_S)
+
+    def repeat_all(self, reign: int) -> None:
+        """Have everybody tell a new order manager what it may not know."""
+        for member in self.hosted.values():
+            if member.actor is not None:
+                # One that does not answer is found by whoever looks after stalls and deaths.
+                with contextlib.suppress(ChorusError):
+                    self.ask(member, Repeat(reign))
+
+    def resubscribe(self) -> frozenset[str]:
+        """Register everybody's filter with new market data; return who has to be attached."""
+        present = [member for member in self.hosted.values() if member.actor is not None]
+        for member in present:
+            call_service(self._market.subscribe, member.config.id, member.config.streams)
+        return frozenset(member.name for member in present)
+
     def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
         """Kill a strategy's actor and let the order manager go on without it."""
         if member.actor is not None:
@@ -225,8 +251,8 @@ class Fleet:
         if failed:
             member.fail(reason)
         host = member.config.id
-        call(self._orders.leave.remote(host, [host], reason))
-        call(self._market.unsubscribe.remote(host))
+        call_service(self._orders.leave, host, [host], reason)
+        call_service(self._market.unsubscribe, host)
 
     def ended(self) -> list[tuple[Hosted, str]]:
         """Return the members whose actor ended unasked, each with the cause."""

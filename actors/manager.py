@@ -15,10 +15,11 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
 from actors.control import AskOutcome
-from actors.fleet import START_TIMEOUT_S, Fleet, Hosted, call, failure_text
+from actors.fleet import MAX_STRIKES, START_TIMEOUT_S, Fleet, Hosted
 from actors.market_data import MarketDataActor, MarketFacts, MarketProgress
 from actors.order_manager import ORDER_MANAGER, DecisionProgress, OrderManagerActor
-from actors.wire import Endpoints
+from actors.services import ServiceAwayError, call, call_service, failure_text
+from actors.wire import Endpoints, start_name
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
 from engine.instance import Command, Stop
@@ -28,6 +29,9 @@ from engine.status import EngineStatus, idle_status
 __all__ = ["EnginePlan", "StrategyManager"]
 
 SUPERVISE_EVERY_S = 0.25
+
+MARKET_DATA = "market data"
+ORDERS = "order manager"
 
 _THREADS_OF_SERVICE = 4
 
@@ -61,7 +65,8 @@ class StrategyManager:
         self._lock = threading.RLock()
         self._fleet = Fleet(plan.config, plugin_files=plan.plugin_files, endpoints=self._endpoints)
         self._phase = "starting"
-        self._stopping = False
+        self._reign = 0
+        self._deaths: dict[str, tuple[int, int]] = {}
         self._facts: MarketFacts | None = None
         self._progress = DecisionProgress(-1, 0, False, 0.0, [], {})
         self._market: Any = None
@@ -82,6 +87,7 @@ class StrategyManager:
             self._plan.replay,
             self._endpoints,
             threads=_THREADS_OF_SERVICE,
+            max_restarts=-1,
         )
         facts: MarketFacts = call(market.open.remote(), START_TIMEOUT_S)
         orders = spawn(
@@ -89,16 +95,19 @@ class StrategyManager:
             config,
             facts.base_streams,
             self._endpoints,
+            market,
+            str(Path(self._plan.folder) / "orders.journal"),
             threads=_THREADS_OF_SERVICE,
+            max_restarts=-1,
         )
-        call(orders.open.remote(), START_TIMEOUT_S)
+        call(orders.open.remote(self._reign), START_TIMEOUT_S)
         self._market, self._orders, self._facts = market, orders, facts
-        self._services = {"market data": market.run.remote(), "order manager": orders.run.remote()}
+        self._services = {MARKET_DATA: market.run.remote(), ORDERS: orders.run.remote()}
         self._fleet.connect(market, orders, facts.uncovered)
         with self._lock:
             members = self._fleet.hosted.values()
             self._fleet.start([m for m in members if m.config.enabled and self._has_data(m)])
-        self._await_order_manager()
+        self._await_attached({start_name(ORDER_MANAGER, self._reign)})
         call(market.begin.remote())
         self._phase = "running"
 
@@ -108,11 +117,12 @@ class StrategyManager:
         member.status = idle_status(member.config, missing)
         return not missing
 
-    def _await_order_manager(self) -> None:
+    def _await_attached(self, names: set[str]) -> None:
+        """Wait until the subscriptions of all these starts are in force."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while ORDER_MANAGER not in call(self._market.attached.remote()):
+        while absent := names - call_service(self._market.attached):
             if time.monotonic() > deadline:
-                raise ChorusError("order manager: no connection to market data")
+                raise ChorusError(f"{', '.join(sorted(absent))}: no connection to market data")
             time.sleep(0.02)
 
     def run(self) -> None:
@@ -131,22 +141,71 @@ class StrategyManager:
             time.sleep(SUPERVISE_EVERY_S)
 
     def _look_after_services(self) -> None:
-        """Ask how far things are; a service that failed takes the engine with it."""
-        ended, _ = ray.wait(list(self._services.values()), timeout=0)
-        for name, running in self._services.items():
+        """Ask how far things are; a service whose process died is started again.
+
+        Raises:
+            ChorusError: A service failed: it would fail again.
+        """
+        services = list(self._services.items())
+        ended, _ = ray.wait([ref for _, ref in services], num_returns=len(services), timeout=0)
+        for name, running in services:
             if running in ended:
                 try:
                     ray.get(running)
-                except (RayTaskError, RayActorError) as error:
+                except RayTaskError as error:
                     raise ChorusError(f"{name} ended: {failure_text(error)}") from error
-        market: MarketProgress = call(self._market.progress.remote())
+                except RayActorError as error:
+                    self._revive(name, failure_text(error))
+                    return
+        try:
+            market: MarketProgress = call(self._market.progress.remote())
+            self._progress = call(self._orders.progress.remote())
+        except ServiceAwayError:
+            return  # its `run` tells in the next round
         if market.failed:
             raise ChorusError(f"market data ended: {market.failed}")
-        self._progress = call(self._orders.progress.remote())
+
+    def _revive(self, name: str, cause: str) -> None:
+        """Bring a service back to where it was when its process died.
+
+        Raises:
+            ChorusError: It died again and again without a single slice being decided, or cannot
+                be started.
+        """
+        died_at, times = self._deaths.get(name, (-2, 0))
+        times = times + 1 if died_at == self._progress.decided else 1
+        self._deaths[name] = (self._progress.decided, times)
+        if times >= MAX_STRIKES:
+            raise ChorusError(f"{name} ended {times} times at one slice: {cause}")
+        with self._lock:
+            if name == ORDERS:
+                self._revive_orders()
+            else:
+                self._revive_market()
+            # Whoever was waited for has the full time again.
+            self._progress = msgspec.structs.replace(self._progress, stalled=[])
+
+    def _revive_orders(self) -> None:
+        """It builds itself again from its journal; then everybody tells what may be missing."""
+        self._reign += 1
+        call_service(self._orders.open, self._reign, timeout_s=START_TIMEOUT_S)
+        self._services[ORDERS] = self._orders.run.remote()
+        self._await_attached({start_name(ORDER_MANAGER, self._reign)})
+        call(self._orders.catch_up.remote(), START_TIMEOUT_S)
+        self._fleet.repeat_all(self._reign)
+
+    def _revive_market(self) -> None:
+        """It opens the market again and goes on after the last slice decided."""
+        call_service(self._market.open, timeout_s=START_TIMEOUT_S)
+        self._services[MARKET_DATA] = self._market.run.remote()
+        present = self._fleet.resubscribe()
+        self._await_attached({*present, start_name(ORDER_MANAGER, self._reign)})
+        decided, known = call_service(self._orders.frontier)
+        call(self._market.begin.remote(decided + 1, known))
 
     def _look_after_strategies(self) -> None:
         for member, cause in self._fleet.ended():
-            self._fleet.end(member, cause, failed=True)
+            self._fleet.recover(member, cause)
         for stalled in self._progress.stalled:
             member = self._fleet.hosted[stalled.host]
             if member.actor is None or member.epoch != stalled.epoch:

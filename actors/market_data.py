@@ -66,6 +66,9 @@ class MarketProgress(msgspec.Struct, frozen=True):
 class MarketDataActor:
     """Owns the shared feed and its log; every candle is read, logged and published once.
 
+    Ray starts it again when its process dies; it then opens the market again and goes on where
+    deciding has come to. Whoever has a candle already ignores it.
+
     `run` is the publishing loop and occupies one thread of the actor until the feed ends or
     `stop` is called; all other methods are control calls and answer from other threads.
     """
@@ -95,6 +98,7 @@ class MarketDataActor:
         self._attached: set[str] = set()
         self._decided = -1
         self._published = -1
+        self._start = 0
         self._finished = False
         self._failed = ""
         self._begin = threading.Event()
@@ -134,8 +138,16 @@ class MarketDataActor:
         """Return how far publishing has come."""
         return MarketProgress(self._published, self._finished, self._failed)
 
-    def begin(self) -> None:
-        """Let `run` publish; called once everybody is attached."""
+    def begin(self, start: int = 0, known: int = -1) -> None:
+        """Let `run` publish; called once everybody is attached.
+
+        Args:
+            start: First slice to publish.
+            known: Newest slice anybody has seen of an earlier life.
+        """
+        self._start = start
+        self._decided = start - 1
+        self._published = known
         self._begin.set()
         self._mailbox.post(lambda: None)
 
@@ -157,6 +169,16 @@ class MarketDataActor:
         published = self._published
         return published, [self._batch_of(stream, 0, None, published) for stream in streams]
 
+    def replay_slices(self, start: int, limit: int) -> bytes:
+        """Return the published slices from a number on, at most so many, as a `SliceBatch`."""
+        published = self._published
+        found: list[MarketSlice] = []
+        for market_slice in self._market.slices(start):
+            if market_slice.number > published or len(found) == limit:
+                break
+            found.append(market_slice)
+        return msgspec.msgpack.encode(SliceBatch(time.monotonic_ns(), found))
+
     def _batch_of(self, stream: str, from_seq: int, limit: int | None, published: int) -> bytes:
         batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])
         for number, candle in self._market.history(stream, from_seq, limit):
@@ -175,7 +197,8 @@ class MarketDataActor:
         try:
             while not self._begin.is_set() and not self._stopping:
                 self._serve(timeout_ms=1000)
-            self._publish_all(self._market.slices())
+            if not self._stopping:
+                self._publish_all(self._market.slices(self._start))
         except DataError as error:
             self._failed = str(error)
         finally:
@@ -225,7 +248,7 @@ class MarketDataActor:
         """Publish; from then on it can be replayed too."""
         if not pending:
             return
-        now = time.monotonic_ns()
+        now, last = time.monotonic_ns(), pending[-1].number
         routes = self._distributor.routes
         batches: dict[str, CandleBatch] = {}
         for market_slice in pending:
@@ -237,7 +260,7 @@ class MarketDataActor:
                 batch.slices.append(market_slice.number)
                 batch.times.append(market_slice.time)
                 batch.candles.append(candle)
-        self._published = pending[-1].number
+        self._published = max(self._published, pending[-1].number)
         publisher = self._publisher
         # The order manager first: it can match while the instances wake up, and those with an
         # order in the market have to hear it before they may look at the candle.
@@ -246,7 +269,7 @@ class MarketDataActor:
             if not routes(stream):
                 continue
             publish(publisher, stream_topic(stream), self._batch.encode(batch))
-        publish(publisher, MARK_TOPIC, self._mark.encode(Mark(now, self._published)))
+        publish(publisher, MARK_TOPIC, self._mark.encode(Mark(now, last)))
         pending.clear()
 
     def _serve(self, *, timeout_ms: int) -> None:

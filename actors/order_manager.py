@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
 
+from actors.services import call_service
 from actors.wire import (
     SLICES_TOPIC,
     Endpoints,
@@ -23,17 +25,32 @@ from actors.wire import (
     payload_of,
     receive_addressed,
     receive_all,
+    start_name,
 )
 from engine.config import RunConfig, StrategyConfig
+from engine.journal import JournalFile
 from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
-from engine.sequencing import Answer, Coordinator, Release, SliceBatch, SliceEvent
+from engine.sequencing import (
+    Answer,
+    Coordinator,
+    Past,
+    Record,
+    Recorder,
+    Release,
+    SliceBatch,
+    SliceEvent,
+)
 from engine.trading import Ledger, OrderManager
+from engine.types import MarketSlice
 
 __all__ = ["ORDER_MANAGER", "DecisionProgress", "OrderManagerActor", "StalledHost"]
 
 ORDER_MANAGER = "#order-manager"
-"""Participant name of the order manager on the candle fan-out."""
+"""Participant name of the order manager on the candle fan-out; its epoch there is its reign."""
+
+REPLAY_SLICES = 4096
+"""Slices read from market data in one call."""
 
 CREDIT_EVERY_SLICES = 128
 IDLE_MS = 250
@@ -41,6 +58,27 @@ IDLE_MS = 250
 _CONTROL_TIMEOUT_S = 30.0
 
 T = TypeVar("T")
+
+
+class FileRecorder(Recorder):
+    """Keeps the coordinator's records in a file."""
+
+    def __init__(self, journal: JournalFile) -> None:
+        self._journal = journal
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def add(self, record: Record) -> None:
+        """Take a record."""
+        self._journal.append(self._encode(record))
+
+    def commit(self) -> None:
+        """Write what was taken."""
+        self._journal.commit()
+
+    def records(self) -> Iterator[Record]:
+        """Return what the file holds."""
+        decode = msgspec.msgpack.Decoder(Record).decode
+        return map(decode, self._journal.records())
 
 
 class StalledHost(msgspec.Struct, frozen=True):
@@ -68,16 +106,31 @@ class OrderManagerActor:
 
     `run` owns the order manager, its ledger and the coordinator; the other methods are control
     calls carried out by `run` between two messages.
+
+    Ray starts it again when its process dies; it is then built again from its journal.
+
+    Args:
+        config: The run.
+        base_streams: Stream to match each symbol on.
+        endpoints: The engine's data plane.
+        market: The MarketData actor.
+        journal: File for its records.
     """
 
     def __init__(
-        self, config: RunConfig, base_streams: Mapping[str, str], endpoints: Endpoints
+        self,
+        config: RunConfig,
+        base_streams: Mapping[str, str],
+        endpoints: Endpoints,
+        market: Any,
+        journal: str,
     ) -> None:
         self._config = config
+        self._market = market
+        self._journal = Path(journal)
         self._base_streams = dict(base_streams)
         self._window_ns = config.arbitration.window_ms * 1_000_000
         self._base = frozenset(base_streams.values())
-        self._epochs: dict[str, int] = {}
         self._met: set[tuple[str, int]] = set()
         self._latency = LatencyHistogram()
         self._candles = 0
@@ -96,19 +149,58 @@ class OrderManagerActor:
         self._credit = connect(context, zmq.PUSH, endpoints.credit)
         self._subscriber = connect(context, zmq.SUB, endpoints.candles)
         self._subscriber.subscribe(SLICES_TOPIC)
-        self._subscriber.subscribe(attached_topic(ORDER_MANAGER))
         self._answer = codec(Answer)
         self._release = codec(Release)
         self._slices = codec(SliceBatch)
 
-    def open(self) -> None:
-        """Make accounts and instruments; called first.
+    def open(self, reign: int) -> None:
+        """Make accounts and instruments, and live through the journal; called first.
+
+        Args:
+            reign: How many lives of the order manager there were before this one.
 
         Raises:
             ConfigError: An instrument cannot be used.
+            JournalError: The journal cannot be read or written.
         """
         self._manager = OrderManager(self._config, base_streams=self._base_streams, ledger=Ledger())
-        self._coordinator = Coordinator(self._manager)
+        recorder = FileRecorder(JournalFile(self._journal, kind="orders", sync=False))
+        self._coordinator = Coordinator(self._manager, recorder, reign=reign)
+        self._coordinator.restore(self._counted(self._replayed(0)), recorder.records())
+        self._candles = sum(base for number, base in self._undecided if number <= self._decided)
+        while self._undecided and self._undecided[0][0] <= self._decided:
+            self._undecided.popleft()
+        self._subscriber.subscribe(attached_topic(start_name(ORDER_MANAGER, reign)))
+
+    @property
+    def _decided(self) -> int:
+        return self._coordinator.decided
+
+    def _replayed(self, start: int) -> Iterator[MarketSlice]:
+        """Read published slices from market data."""
+        while True:
+            payload = call_service(self._market.replay_slices, start, REPLAY_SLICES)
+            slices = self._slices.decode(payload).slices
+            if not slices:
+                return
+            yield from slices
+            start = slices[-1].number + 1
+
+    def _counted(self, slices: Iterable[MarketSlice]) -> Iterator[MarketSlice]:
+        """Note how many base candles each slice has."""
+        for market_slice in slices:
+            base = sum(candle.stream in self._base for candle in market_slice.candles)
+            self._undecided.append((market_slice.number, base))
+            yield market_slice
+
+    def catch_up(self) -> None:
+        """Take what was published before this process listened; called once it does."""
+
+        def call() -> None:
+            self._add(self._replayed(self._coordinator.received + 1))
+            self._ended = self._ended or call_service(self._market.progress).finished
+
+        self._ask(call)
 
     def register(self, strategies: Sequence[StrategyConfig]) -> None:
         """Let strategies take part in risk and arbitration, withdrawn ones again.
@@ -116,12 +208,7 @@ class OrderManagerActor:
         Raises:
             ConfigError: A strategy's account does not hold its quote currency.
         """
-
-        def call() -> None:
-            for strategy in strategies:
-                self._manager.register(strategy)
-
-        self._ask(call)
+        self._ask(lambda: self._coordinator.register(strategies))
 
     def has_met(self, host: str, epoch: int) -> bool:
         """Tell whether a start of a participant has said hello, so that it can be written to."""
@@ -152,22 +239,43 @@ class OrderManagerActor:
             live_from = self._coordinator.join(
                 host, epoch=epoch, instances=instances, streams=streams
             )
-            self._epochs[host] = epoch
             return live_from, self._history(instances)
+
+        return self._ask(call)
+
+    def through_of(self, host: str) -> int:
+        """Return the newest slice a participant has answered; -1 for one that is not present."""
+        return self._ask(lambda: self._coordinator.through_of(host))
+
+    def rejoin(self, host: str, epoch: int) -> Past:
+        """Let a participant live on in a new process; what it has not answered is waited for.
+
+        Raises:
+            ChorusError: It does not take part any more.
+        """
+
+        def call() -> Past:
+            self._answered_ns[host] = time.monotonic_ns()
+            return self._coordinator.rejoin(host, epoch=epoch)
+
+        return self._ask(call)
+
+    def frontier(self) -> tuple[int, int]:
+        """Return the newest slice decided, and the newest anybody is known to have seen.
+
+        Whoever owes an answer gets the full time again: market data that asks has been away.
+        """
+
+        def call() -> tuple[int, int]:
+            self._in_hand_since_ns = time.monotonic_ns()
+            self._credit_given = -1
+            return self._coordinator.decided, self._coordinator.newest_known
 
         return self._ask(call)
 
     def leave(self, host: str, instances: Sequence[str], reason: str) -> None:
         """Remove a participant: its working entries are cancelled, its protection stays."""
-
-        def call() -> None:
-            self._coordinator.leave(host)
-            self._epochs.pop(host, None)
-            known = set(self._manager.strategies)
-            for instance in known.intersection(instances):
-                self._send(self._coordinator.post(self._manager.withdraw(instance, reason)))
-
-        self._ask(call)
+        self._ask(lambda: self._send(self._coordinator.leave(host, instances, reason)))
 
     def progress(self) -> DecisionProgress:
         """Return how far deciding has come and who holds it up."""
@@ -184,6 +292,7 @@ class OrderManagerActor:
 
     def run(self) -> None:
         """Decide slices until stopped."""
+        self._in_hand_since_ns = time.monotonic_ns()
         gc.freeze()  # as in the strategy actors: nothing built so far goes away
         poller = zmq.Poller()
         for source in (self._router, self._subscriber, self._mailbox.fileno()):
@@ -219,15 +328,20 @@ class OrderManagerActor:
             batch = self._slices.decode(payload_of(frame))
             if not self._started_ns:
                 self._started_ns = time.monotonic_ns()
-            self._coordinator.add_slices(batch.slices)
-            for market_slice in batch.slices:
-                base = sum(candle.stream in self._base for candle in market_slice.candles)
-                self._undecided.append((market_slice.number, base))
+            expected = self._coordinator.received + 1
+            if batch.slices and batch.slices[0].number > expected:
+                self._add(self._replayed(expected))
+            self._add(batch.slices)
             self._ended = self._ended or batch.last
+
+    def _add(self, slices: Iterable[MarketSlice]) -> None:
+        received = self._coordinator.received
+        fresh = (each for each in slices if each.number > received)
+        self._coordinator.add_slices(self._counted(fresh))
 
     def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
         for host, release in releases:
-            address = identity(host, self._epochs[host])
+            address = identity(host, self._coordinator.epoch_of(host))
             self._router.send_multipart([address, self._release.encode(release)])
 
     def _account_progress(self) -> None:
@@ -254,7 +368,7 @@ class OrderManagerActor:
             since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
             if now - since > self._window_ns:
                 waited_s = (now - since) / 1e9
-                epoch = self._epochs[stall.host]
+                epoch = self._coordinator.epoch_of(stall.host)
                 stalled.append(StalledHost(stall.host, epoch, stall.slice, waited_s))
         until = self._finished_ns or now
         return DecisionProgress(

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import ray
 import zmq
 
-from actors.control import AskOutcome, CatchUp, ControlLine, GoLive, Request
+from actors.control import AskOutcome, CatchUp, ControlLine, GoLive, Recover, Repeat, Request
+from actors.services import call_service
 from actors.wire import (
     MARK_TOPIC,
     Endpoints,
@@ -22,6 +22,7 @@ from actors.wire import (
     is_readable,
     payload_of,
     receive_all,
+    start_name,
     stream_topic,
 )
 from engine.catalog import load_file
@@ -30,7 +31,7 @@ from engine.errors import PluginError, start_failure
 from engine.instance import Instance, build
 from engine.money import Instrument
 from engine.report import StrategyOutcome, outcome_of, status_of
-from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release
+from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Past, Release
 from engine.status import StrategyStatus
 
 __all__ = ["StrategyActor", "StrategySpec"]
@@ -79,6 +80,7 @@ class StrategyActor:
         self._spec = spec
         self._market = market
         self._is_caught_up = False
+        self._is_live = False
         self._status_sent_ns = 0
         self._work_until_ns = 0
         self._last_status: StrategyStatus | None = None
@@ -126,7 +128,7 @@ class StrategyActor:
             self._subscriber.subscribe(stream_topic(stream))
         if len(streams) > 1:
             self._subscriber.subscribe(MARK_TOPIC)
-        self._subscriber.subscribe(attached_topic(host))
+        self._subscriber.subscribe(attached_topic(start_name(host, spec.epoch)))
         # A message to a peer that is not connected yet is lost without a word. What arrives from
         # here proves to the order manager and to the manager that they can write back.
         self._dealer.send(self._answers.encode(Answer(host, spec.epoch, -1, -1, 0, [])))
@@ -134,11 +136,10 @@ class StrategyActor:
 
     def run(self) -> None:
         """Process candles until the process is ended."""
-        everything, orders_only = zmq.Poller(), zmq.Poller()
-        for source in (self._dealer, self._control.socket):
-            everything.register(source, zmq.POLLIN)
-            orders_only.register(source, zmq.POLLIN)
-        everything.register(self._subscriber, zmq.POLLIN)
+        # Order events are for an instance that knows its past: until it is live they wait unread.
+        preparing = _poller(self._control.socket, self._subscriber)
+        orders_only = _poller(self._dealer, self._control.socket)
+        everything = _poller(self._dealer, self._control.socket, self._subscriber)
         runner = self._runner
         more = True
         # Everything imported and built so far stays. Looking through it again and again would cost
@@ -146,7 +147,7 @@ class StrategyActor:
         gc.freeze()
         while True:
             is_held = runner.awaits_release
-            poller = orders_only if is_held else everything
+            poller = (orders_only if is_held else everything) if self._is_live else preparing
             ready = poller.poll(0 if more else QUIET_MS)
             if not ready and not more:
                 self._report_status(STATUS_EVERY_NS)
@@ -157,10 +158,13 @@ class StrategyActor:
                 self._take_candles()
             self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
             more = runner.run(may_continue=self._may_continue)
-            answer = runner.answer()
-            if answer is not None:
-                self._dealer.send(self._answers.encode(answer))
+            self._send_answer()
             self._report_status(STATUS_AT_LEAST_EVERY_NS)
+
+    def _send_answer(self) -> None:
+        answer = self._runner.answer()
+        if answer is not None:
+            self._dealer.send(self._answers.encode(answer))
 
     def _receive(self, source: Any) -> None:
         if source is self._subscriber:
@@ -189,18 +193,31 @@ class StrategyActor:
         gap = self._runner.offer(batch)
         if gap is not None:
             # The fan-out did not bring it; the log has it.
-            lost = ray.get(self._market.replay.remote(batch.stream, *gap))
+            lost = call_service(self._market.replay, batch.stream, *gap)
             self._runner.offer(self._candles.decode(lost))
             self._runner.offer(batch)
 
-    def _catch_up(self, request: CatchUp) -> None:
+    def _read_log(self) -> None:
+        """Queue everything that was published so far."""
         streams = list(self._spec.config.streams)
-        published, payloads = ray.get(self._market.replay_all.remote(streams))
+        published, payloads = call_service(self._market.replay_all, streams)
         for payload in payloads:
             self._runner.offer(self._candles.decode(payload))
         self._runner.mark(published)
-        self._runner.relive(request.through, request.events)
         self._is_caught_up = True
+
+    def _recover(self, past: Past) -> None:
+        host = self._spec.config.id
+        self._read_log()
+        self._runner.recover(
+            joined=past.joined,
+            matched=past.matched,
+            through=past.through,
+            events=past.events[host],
+            inherited=past.inherited[host],
+            commands=past.commands,
+        )
+        self._is_live = True
 
     def _report_status(self, every_ns: int) -> None:
         """Send the status if the last one is old enough.
@@ -224,10 +241,25 @@ class StrategyActor:
         if isinstance(request, AskOutcome):
             return outcome_of(self._instance)
         if isinstance(request, CatchUp):
-            self._catch_up(request)
+            self._read_log()
+            self._runner.relive(request.through, request.events)
         elif isinstance(request, GoLive):
             self._runner.go_live(request.live_from, request.events)
-            self._is_caught_up = True
+            self._is_caught_up = self._is_live = True
+        elif isinstance(request, Recover):
+            self._recover(request.past)
+        elif isinstance(request, Repeat):
+            repeated = self._runner.repeat(self._spec.config.id, request.reign)
+            self._dealer.send(self._answers.encode(repeated))
         else:
-            self._instance.on_command(request)
+            self._runner.command(self._spec.config.id, request)
+            # On record before anybody is told that it was obeyed.
+            self._send_answer()
         return None
+
+
+def _poller(*sockets: zmq.Socket[bytes]) -> zmq.Poller:
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    return poller

@@ -34,6 +34,7 @@ __all__ = [
     "publish",
     "receive_addressed",
     "receive_all",
+    "start_name",
     "stream_topic",
 ]
 
@@ -55,18 +56,23 @@ def stream_topic(stream: str) -> bytes:
     return stream.encode() + b"|"
 
 
-def attached_topic(host: str) -> bytes:
-    """Return the topic a participant subscribes to last.
+def attached_topic(name: str) -> bytes:
+    """Return the topic one start of a participant subscribes to last.
 
     ZeroMQ keeps the order of one peer's subscriptions, so its arrival at the publisher proves
     that all the others are in force: nothing is published before everybody listens.
     """
-    return b"@" + host.encode() + b"|"
+    return b"@" + name.encode() + b"|"
+
+
+def start_name(host: str, epoch: int) -> str:
+    """Return the name of one start of a participant."""
+    return f"{host}#{epoch}"
 
 
 def identity(host: str, epoch: int) -> bytes:
     """Return the address of one start of a participant at the order manager."""
-    return f"{host}#{epoch}".encode()
+    return start_name(host, epoch).encode()
 
 
 class Endpoints(msgspec.Struct, frozen=True):

@@ -5,11 +5,14 @@ from engine.sequencing.messages import (
     Answer,
     CandleBatch,
     Mark,
+    Past,
     Release,
     SliceBatch,
+    SliceCommand,
     SliceDecision,
     SliceEvent,
 )
+from engine.sequencing.records import Record, Recorder
 from engine.sequencing.runner import InstanceRunner
 
 __all__ = [
@@ -18,8 +21,12 @@ __all__ = [
     "Coordinator",
     "InstanceRunner",
     "Mark",
+    "Past",
+    "Record",
+    "Recorder",
     "Release",
     "SliceBatch",
+    "SliceCommand",
     "SliceDecision",
     "SliceEvent",
 ]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.instance.commands import Command
 from engine.types import Candle, Decision, MarketSlice, OrderEvent
 
 __all__ = [
     "Answer",
     "CandleBatch",
     "Mark",
+    "Past",
     "Release",
     "SliceBatch",
+    "SliceCommand",
     "SliceDecision",
     "SliceEvent",
 ]
@@ -57,6 +60,22 @@ class SliceDecision(msgspec.Struct, frozen=True, array_like=True):
     decision: Decision
 
 
+class SliceCommand(msgspec.Struct, frozen=True, array_like=True):
+    """A command an instance has obeyed, and when: between two of its steps.
+
+    Attributes:
+        instance: Who obeyed.
+        slice: Newest slice it had processed.
+        taken: How many order events it had taken.
+        command: What it was told.
+    """
+
+    instance: str
+    slice: int
+    taken: int
+    command: Command
+
+
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """Progress of one participant, instances to the order manager.
 
@@ -70,6 +89,10 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         published_ns: When the newest answered candle was published (for latency); 0 where none is
             answered or newer ones have arrived already.
         decisions: In slice order.
+        commands: What instances were told since the last answer, in order.
+        taken: Only where the order manager asked for everything again: how many order events each
+            instance has taken. `decisions` then hold all it may not know, `commands` all there are.
+        reign: With `taken`: which life of the order manager asked (see `Release`).
     """
 
     host: str
@@ -78,6 +101,9 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     waiting: int
     published_ns: int
     decisions: list[SliceDecision]
+    commands: list[SliceCommand] = []
+    taken: dict[str, int] | None = None
+    reign: int = 0
 
 
 class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -95,11 +121,34 @@ class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
     matched: bool = False
 
 
+class Past(msgspec.Struct, frozen=True, array_like=True):
+    """What a participant whose process died has to live through again.
+
+    Attributes:
+        joined: First slice it took part in; older ones are history to it.
+        matched: Newest slice the order manager has matched.
+        through: Newest slice the order manager has an answer to; older decisions are not repeated.
+        events: Every order event by instance, those of earlier starts first.
+        inherited: How many of those happened before it took part, by instance.
+        commands: What its instances were told since it took part, in order.
+    """
+
+    joined: int
+    matched: int
+    through: int
+    events: dict[str, list[SliceEvent]]
+    inherited: dict[str, int]
+    commands: list[SliceCommand]
+
+
 class Release(msgspec.Struct, frozen=True, array_like=True):
     """Order manager to one participant: working orders are matched through slice `through`.
 
     `events` are all events of the participant's instances since the last release, in order.
+    `reign` numbers the order manager's lives: what an earlier one said is not listened to after
+    the participant has repeated itself for its successor.
     """
 
     through: int
     events: list[SliceEvent]
+    reign: int = 0

@@ -17,7 +17,15 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from engine.errors import StrategyError
-from engine.sequencing.messages import Answer, CandleBatch, Release, SliceDecision, SliceEvent
+from engine.instance.commands import Command
+from engine.sequencing.messages import (
+    Answer,
+    CandleBatch,
+    Release,
+    SliceCommand,
+    SliceDecision,
+    SliceEvent,
+)
 from engine.timeframes import timeframe_ms
 from engine.types import Candle, Decision, OrderEvent, StreamId
 
@@ -46,6 +54,10 @@ class RunnableInstance(Protocol):
     @property
     def expects_event(self) -> bool:
         """Return whether the next candle will have to wait whatever its prices."""
+        ...
+
+    def on_command(self, command: Command) -> None:
+        """Obey an operator."""
         ...
 
 
@@ -104,6 +116,10 @@ class InstanceRunner:
         self._answered_through = -1
         self._announced = -1
         self._decisions: list[SliceDecision] = []
+        self._told: deque[SliceDecision] = deque()
+        self._commands: list[SliceCommand] = []
+        self._told_commands = 0
+        self._reign = 0
 
     @property
     def awaits_release(self) -> bool:
@@ -181,6 +197,9 @@ class InstanceRunner:
             StrategyError: An event belongs before a candle that is already processed; the
                 instance and the order manager disagree on what may fill.
         """
+        if release.reign < self._reign:
+            return
+        queue = self._queue
         for entry in release.events:
             if _is_before(entry, self._processed):
                 origin = "matching" if entry.matched else "deciding"
@@ -188,8 +207,25 @@ class InstanceRunner:
                     f"instance {entry.event.instance!r}: an event of {origin} slice {entry.slice} "
                     f"came after slice {self._processed} was processed"
                 )
+            # Only after a recovery: it answers what the process before had answered already.
+            while queue and not _is_before(entry, queue[0][0]):
+                self._process(queue[0][0])
             self.instance.on_event(entry.event)
+            self._taken += 1
         self.matched = max(self.matched, release.through)
+        # What is matched further is decided, and what is decided is on record.
+        told = self._told
+        while told and told[0].slice < self.matched:
+            told.popleft()
+
+    def command(self, instance_id: str, command: Command) -> None:
+        """Have the instance obey, and put on record when it did.
+
+        Raises:
+            ChorusError: It refused; nothing has changed.
+        """
+        self.instance.on_command(command)
+        self._commands.append(SliceCommand(instance_id, self._processed, self._taken, command))
 
     def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
         """Process queued candles until one must wait, none is left or the caller says stop.
@@ -257,6 +293,61 @@ class InstanceRunner:
         self.matched = max(self.matched, live_from - 1)
         self._is_live = True
 
+    def recover(
+        self,
+        *,
+        joined: int,
+        matched: int,
+        through: int,
+        events: Sequence[SliceEvent],
+        inherited: int,
+        commands: Sequence[SliceCommand],
+    ) -> None:
+        """Become what an instance was whose process died, step by step as it went.
+
+        Every candle published so far has been offered. An instance is a function of its candles,
+        events and commands, so going through them again gives its very state and decisions; those
+        the order manager has already are not told again.
+
+        Args:
+            joined: First slice it took part in.
+            matched: Newest slice the order manager has matched: up to it every event is known.
+                What was processed beyond is processed again in the ordinary way.
+            through: Newest slice the order manager has an answer to.
+            events: Every order event, oldest first.
+            inherited: How many of them happened before it took part.
+            commands: What it was told since then.
+        """
+        self.relive(joined - 1, events[:inherited])
+        self._is_live = True
+        queue, due = self._queue, deque(commands)
+        to_take = deque(events[inherited:])
+        while True:
+            while due and due[0].slice <= self._processed and due[0].taken <= self._taken:
+                self.instance.on_command(due.popleft().command)
+            if to_take and (not queue or _is_before(to_take[0], queue[0][0])):
+                self.instance.on_event(to_take.popleft().event)
+                self._taken += 1
+            elif queue and queue[0][0] <= matched:
+                self._process(queue[0][0])
+            else:
+                break
+        self._commands = list(commands)
+        self._told_commands = len(commands)
+        self.matched = max(self.matched, matched)
+        self._answered_through = min(self.through, through)
+        self._told = deque(entry for entry in self._decisions if entry.slice <= through)
+        self._decisions = [entry for entry in self._decisions if entry.slice > through]
+
+    def _process(self, number: int) -> None:
+        """Process the candles of the slice at the head of the queue."""
+        queue = self._queue
+        while queue and queue[0][0] == number:
+            decision = self.instance.on_candle(queue.popleft()[2])
+            if decision is not None:
+                self._decisions.append(SliceDecision(number, decision))
+        self._processed = self.through = number
+
     def _must_hear_slice(self, number: int) -> bool:
         """Tell whether any candle of the slice at the head of the queue must wait."""
         must_hear, uncovered = self.instance.must_hear, self._uncovered
@@ -290,8 +381,40 @@ class InstanceRunner:
         self._answered_through = self.through
         self._announced = waiting
         decisions, self._decisions = self._decisions, []
+        if decisions:
+            self._told.extend(decisions)
         published_ns = self._published_ns if progressed and not queue else 0
-        return Answer(self.host, self.epoch, self.through, waiting, published_ns, decisions)
+        commands = self._commands[self._told_commands :]
+        self._told_commands = len(self._commands)
+        return Answer(
+            self.host, self.epoch, self.through, waiting, published_ns, decisions, commands
+        )
+
+    def repeat(self, instance_id: str, reign: int) -> Answer:
+        """Return everything an order manager that has lost its memory may not know.
+
+        Args:
+            instance_id: Whose events are counted.
+            reign: Number of the present order manager's life; releases of earlier ones, still
+                under way, are ignored from here on.
+        """
+        self._reign = reign
+        self._answered_through = self.through
+        self._told.extend(self._decisions)
+        self._decisions = []
+        self._told_commands = len(self._commands)
+        waiting = max(self.waiting, self._announced)
+        return Answer(
+            self.host,
+            self.epoch,
+            self.through,
+            waiting if waiting > self.matched else -1,
+            0,
+            list(self._told),
+            list(self._commands),
+            {instance_id: self._taken},
+            reign,
+        )
 
 
 def _is_before(entry: SliceEvent, number: int) -> bool:

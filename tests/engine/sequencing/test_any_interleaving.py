@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from engine.backtest import Backtest
 from engine.catalog import Catalog, default_folders, discover
 from engine.config import RunConfig
-from engine.instance import build
+from engine.instance import Instance, build
 from engine.market import Market, open_market
 from engine.money import instruments_by_symbol
 from engine.sequencing import (
@@ -22,6 +23,8 @@ from engine.sequencing import (
     Coordinator,
     InstanceRunner,
     Mark,
+    Record,
+    Recorder,
     Release,
 )
 from engine.trading import Ledger, OrderManager
@@ -177,35 +180,44 @@ def sequential(config: RunConfig, catalog: Catalog) -> Backtest:
     return backtest
 
 
+class Memory(Recorder):
+    """A recorder that outlives the coordinator; what was not committed is lost with it."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.committed = 0
+
+    def add(self, record: Record) -> None:
+        self.records.append(msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record))
+
+    def commit(self) -> None:
+        self.committed = len(self.records)
+
+
 class Network:
     """Delivers every message late, in any order two different senders allow."""
 
-    def __init__(self, config: RunConfig, catalog: Catalog, seed: int) -> None:
+    def __init__(
+        self, config: RunConfig, catalog: Catalog, seed: int, *, kills: float = 0.0
+    ) -> None:
         market = market_of(config)
+        self.config, self.catalog, self.market, self.kills = config, catalog, market, kills
+        self.memory = Memory()
+        self.published: list[MarketSlice] = []
+        self.reign = 0
+        self.killed = {"runner": 0, "coordinator": 0}
         self.random = random.Random(seed)
         self.slices: deque[MarketSlice] = deque(market.slices())
         self.manager = OrderManager(config, base_streams=market.base_streams, ledger=Ledger())
-        self.coordinator = Coordinator(self.manager)
+        self.coordinator = Coordinator(self.manager, self.memory)
         self.runners: dict[str, InstanceRunner] = {}
         self.to_runner: dict[str, deque[CandleBatch | Mark]] = {}
         self.releases: dict[str, deque[Release]] = {}
         self.to_manager: dict[str, deque[Answer]] = {}
         self.market_to_manager: deque[list[MarketSlice]] = deque()
+        self.coordinator.register(config.strategies)
         for strategy in config.strategies:
-            self.manager.register(strategy)
-            instance = build(
-                strategy,
-                catalog.types[strategy.type],
-                instruments=instruments_by_symbol(config.instruments),
-                capital=config.capital_of(strategy),
-            )
-            self.runners[strategy.id] = InstanceRunner(
-                instance,
-                host=strategy.id,
-                epoch=1,
-                streams=strategy.streams,
-                uncovered=market.uncovered,
-            )
+            self.runners[strategy.id] = self.a_runner(strategy.id, epoch=1)
             self.coordinator.join(
                 strategy.id, epoch=1, instances=[strategy.id], streams=strategy.streams
             )
@@ -214,26 +226,100 @@ class Network:
             self.to_manager[strategy.id] = deque()
         self.streams = {strategy.id: strategy.streams for strategy in config.strategies}
 
+    def a_runner(self, host: str, *, epoch: int) -> InstanceRunner:
+        strategy = next(s for s in self.config.strategies if s.id == host)
+        instance = build(
+            strategy,
+            self.catalog.types[strategy.type],
+            instruments=instruments_by_symbol(self.config.instruments),
+            capital=self.config.capital_of(strategy),
+        )
+        return InstanceRunner(
+            instance,
+            host=host,
+            epoch=epoch,
+            streams=strategy.streams,
+            uncovered=self.market.uncovered,
+        )
+
     def publish(self) -> bool:
         if not self.slices:
             return False
         count = self.random.randint(1, 40)
         part = [self.slices.popleft() for _ in range(min(count, len(self.slices)))]
-        for host, streams in self.streams.items():
-            for stream in streams:
-                batch = CandleBatch(stream, 0, [], [], [])
-                for market_slice in part:
-                    for candle in market_slice.candles:
-                        if candle.stream == stream:
-                            batch.slices.append(market_slice.number)
-                            batch.times.append(market_slice.time)
-                            batch.candles.append(candle)
-                if batch.candles:
-                    self.to_runner[host].append(batch)
-            if len(streams) > 1:
-                self.to_runner[host].append(Mark(0, part[-1].number))
+        self.published += part
+        for host in self.streams:
+            self.to_runner[host].extend(self.messages(host, part))
         self.market_to_manager.append(part)
         return True
+
+    def messages(self, host: str, part: list[MarketSlice]) -> list[CandleBatch | Mark]:
+        found: list[CandleBatch | Mark] = []
+        for stream in self.streams[host]:
+            batch = CandleBatch(stream, 0, [], [], [])
+            for market_slice in part:
+                for candle in market_slice.candles:
+                    if candle.stream == stream:
+                        batch.slices.append(market_slice.number)
+                        batch.times.append(market_slice.time)
+                        batch.candles.append(candle)
+            if batch.candles:
+                found.append(batch)
+        if len(self.streams[host]) > 1:
+            found.append(Mark(0, part[-1].number))
+        return found
+
+    def offer(self, runner: InstanceRunner, part: list[MarketSlice]) -> None:
+        for message in self.messages(runner.host, part) if part else ():
+            if isinstance(message, Mark):
+                runner.mark(message.through)
+            else:
+                runner.offer(message)
+
+    def maybe_kill(self) -> bool:
+        if self.random.random() >= self.kills:
+            return False
+        host = self.random.choice([*self.runners, ""])
+        if host:
+            self.kill_runner(host)
+        else:
+            self.kill_coordinator()
+        return True
+
+    def kill_runner(self, host: str) -> None:
+        """Start another in its place; messages from and to the old one are still under way."""
+        self.killed["runner"] += 1
+        runner = self.a_runner(host, epoch=self.runners[host].epoch + 1)
+        self.offer(runner, self.published)
+        past = self.coordinator.rejoin(host, epoch=runner.epoch)
+        runner.recover(
+            joined=past.joined,
+            matched=past.matched,
+            through=past.through,
+            events=past.events[host],
+            inherited=past.inherited[host],
+            commands=past.commands,
+        )
+        self.runners[host] = runner
+        self.releases[host].clear()
+
+    def kill_coordinator(self) -> None:
+        """Build it again from what it had committed; messages are lost on both sides."""
+        self.killed["coordinator"] += 1
+        self.reign += 1
+        del self.memory.records[self.memory.committed :]
+        self.manager = OrderManager(
+            self.config, base_streams=self.market.base_streams, ledger=Ledger()
+        )
+        self.coordinator = Coordinator(self.manager, self.memory, reign=self.reign)
+        self.coordinator.restore(self.published, list(self.memory.records))
+        self.market_to_manager.clear()
+        self.coordinator.add_slices(self.published)
+        for host, runner in self.runners.items():
+            for lost in (self.to_manager[host], self.releases[host]):
+                for _ in range(self.random.randint(0, len(lost))):
+                    lost.popleft()
+            self.to_manager[host].append(runner.repeat(host, self.reign))
 
     def run_one(self, host: str) -> bool:
         runner, busy = self.runners[host], False
@@ -261,6 +347,19 @@ class Network:
             busy = True
         return busy
 
+    def finished(self, host: str) -> Instance:
+        """Deliver what is still under way to and from an instance, and return it."""
+        runner = self.runners[host]
+        self.offer(runner, self.published)
+        for answer in self.to_manager[host]:
+            self.coordinator.on_answer(answer)
+        last = {**dict(self.coordinator.farewell()), **dict(self.coordinator.advance())}
+        for release in [*self.releases[host], last[host]]:
+            runner.release(release)
+            runner.run()
+        assert isinstance(runner.instance, Instance)
+        return runner.instance
+
     def manage(self) -> bool:
         busy = False
         if self.market_to_manager and self.random.random() < 0.6:
@@ -268,7 +367,8 @@ class Network:
             busy = True
         for answers in self.to_manager.values():
             if answers and self.random.random() < 0.6:
-                assert self.coordinator.on_answer(answers.popleft())
+                heard = self.coordinator.on_answer(answers.popleft())
+                assert heard or self.kills
                 busy = True
         for host, release in self.coordinator.advance():
             self.releases[host].append(release)
@@ -278,6 +378,7 @@ class Network:
     def play(self) -> None:
         last = self.slices[-1].number
         steps = [self.publish, self.manage, *(lambda h=h: self.run_one(h) for h in self.runners)]
+        steps.append(self.maybe_kill)
         idle = 0
         while self.coordinator.decided < last:
             idle = 0 if self.random.choice(steps)() else idle + 1
@@ -311,6 +412,24 @@ def assert_same_ledger(config: RunConfig, catalog: Catalog, seed: int) -> None:
     for name in expected.instances:
         assert network.manager.ledger.fills(name) == expected.manager.ledger.fills(name)
     assert network.manager.ledger.sha256() == expected.manager.ledger.sha256()
+
+
+@pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_processes_that_die_and_come_back_leave_the_same_ledger(
+    policy: str, catalog: Catalog, seed: int
+) -> None:
+    config = a_run(policy)
+    expected = sequential(config, catalog)
+    network = Network(config, catalog, seed, kills=0.05)
+    network.play()
+    assert network.killed["runner"]
+    assert network.killed["coordinator"]
+    assert network.manager.ledger.sha256() == expected.manager.ledger.sha256()
+    for name, instance in expected.instances.items():
+        assert network.manager.ledger.sha256_of(name) == expected.manager.ledger.sha256_of(name)
+        assert network.finished(name).snapshot() == instance.snapshot()
 
 
 def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_it(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from engine.config import StrategyConfig
 from engine.errors import StrategyError
+from engine.instance import Command
 from engine.sequencing import (
     Answer,
     CandleBatch,
@@ -40,6 +42,9 @@ class Recorder:
         assert isinstance(event, OrderCanceled)
         self.seen.append(event.order_id)
 
+    def on_command(self, command: Command) -> None:
+        self.seen.append(type(command).__name__)
+
     def must_hear(self, candle: Candle, *, late: bool) -> bool:
         del candle
         return late or self.expects_event
@@ -47,6 +52,15 @@ class Recorder:
 
 class Script:
     """An order manager that cancels something at every step."""
+
+    strategies = ("a",)
+
+    def register(self, strategy: StrategyConfig, /) -> None:
+        raise NotImplementedError
+
+    def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
+        del instance, reason
+        return [canceled("withdrawal")]
 
     def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
         return [canceled(f"match {market_slice.number}")]
@@ -60,6 +74,14 @@ class Script:
 
 class Quiet:
     """An order manager with nothing to tell."""
+
+    strategies: tuple[str, ...] = ()
+
+    def register(self, strategy: StrategyConfig, /) -> None:
+        raise NotImplementedError
+
+    def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
+        raise NotImplementedError
 
     def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
         del market_slice
@@ -140,7 +162,7 @@ def test_the_coordinator_tells_matching_from_deciding_and_withdrawing() -> None:
     coordinator.advance()
     coordinator.on_answer(Answer("a", 1, 0, -1, 0, []))
     coordinator.advance()
-    coordinator.post([canceled("withdrawal")])
+    coordinator.leave("other", ["a"], "test")
     told = [
         (entry.slice, entry.event.order_id, entry.matched)
         for entry in coordinator.history("a")
@@ -181,11 +203,11 @@ def test_an_instance_that_will_have_to_wait_says_so_with_its_answer() -> None:
     assert answer is not None
     assert (answer.through, answer.waiting) == (2, 3)
     assert runner.answer() is None
-    assert runner.awaits_release
-    runner.release(Release(2, [SliceEvent(2, canceled("it"))]))
-    assert runner.awaits_release
-    runner.release(Release(3, []))
-    assert not runner.awaits_release
+    held = [runner.awaits_release]
+    for release in (Release(2, [SliceEvent(2, canceled("it"))]), Release(3, [])):
+        runner.release(release)
+        held.append(runner.awaits_release)
+    assert held == [True, True, False]
     assert runner.answer() is None, "a candle of slice 3 may be under way and need not wait"
 
 

@@ -1,0 +1,101 @@
+"""What the order manager's side of the clock puts on record, so that it can be built again.
+
+Slices, decisions and membership determine everything else: playing them again in their order gives
+the same orders, fills and ledger. Every record carries its place in the order of slices.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.config import StrategyConfig
+from engine.sequencing.messages import SliceCommand
+from engine.types import Decision
+
+__all__ = [
+    "Commanded",
+    "Decided",
+    "Joined",
+    "Left",
+    "Record",
+    "Recorder",
+    "Registered",
+    "Rejoined",
+    "strategy_of",
+]
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """At which point of the order of slices it happened.
+
+    Attributes:
+        matched: Newest slice matched then.
+        decided: Newest slice decided then; one less where a slice was in hand.
+    """
+
+    matched: int
+    decided: int
+
+
+class Decided(_Record, frozen=True, array_like=True, tag=True):
+    """The slice in hand was decided with these decisions; one without any leaves no record."""
+
+    decisions: list[Decision]
+
+
+class Registered(_Record, frozen=True, array_like=True, tag=True):
+    """A strategy takes part in risk and arbitration from here on; `strategy` is its JSON."""
+
+    strategy: str
+
+
+class Joined(_Record, frozen=True, array_like=True, tag=True):
+    """A participant takes part from the slice after `matched` on."""
+
+    host: str
+    epoch: int
+    instances: list[str]
+    streams: list[str]
+
+
+class Rejoined(_Record, frozen=True, array_like=True, tag=True):
+    """A participant lives on in a new process."""
+
+    host: str
+    epoch: int
+
+
+class Left(_Record, frozen=True, array_like=True, tag=True):
+    """A participant was taken out and its instances withdrawn."""
+
+    host: str
+    instances: list[str]
+    reason: str
+
+
+class Commanded(_Record, frozen=True, array_like=True, tag=True):
+    """An instance of a participant obeyed a command."""
+
+    host: str
+    command: SliceCommand
+
+
+Record = Decided | Registered | Joined | Rejoined | Left | Commanded
+
+
+class Recorder:
+    """Takes records; this one forgets them.
+
+    `add` is called before anything acts on a record, `commit` before anybody is told of it.
+    """
+
+    def add(self, record: Record) -> None:
+        """Take a record."""
+
+    def commit(self) -> None:
+        """Make everything taken so far outlive this process."""
+
+
+def strategy_of(record: Registered) -> StrategyConfig:
+    """Return the strategy that was registered."""
+    return StrategyConfig.model_validate_json(record.strategy)
