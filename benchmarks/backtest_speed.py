@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from benchmarks.alone import parser_of, run_alone
 from benchmarks.harness import Measure, Scenario, Trial
@@ -46,7 +47,8 @@ def workload() -> RunConfig:
 
 def trial(runs: int, replay: Sequence[str] = ()) -> Trial:
     """Return the one case: the synthetic market, or the candles of some files."""
-    parameters: Parameters = {"files": len(replay)} if replay else {"candles": CANDLES}
+    names = "+".join(Path(name).name for name in replay)
+    parameters: Parameters = {"files": names} if replay else {"candles": CANDLES}
     return Trial(parameters, lambda: _prepare(replay), runs)
 
 

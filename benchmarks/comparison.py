@@ -8,10 +8,13 @@ import msgspec
 
 from benchmarks.results import Figure, Results
 
-__all__ = ["ENOUGH_RUNS", "Change", "Verdict", "cautions", "compare"]
+__all__ = ["BUSY", "ENOUGH_RUNS", "Change", "Verdict", "cautions", "compare"]
 
 ENOUGH_RUNS = 3
 """On either side; fewer say nothing about the spread."""
+
+BUSY = 0.5
+"""Processes ready to run before a session; from there on others took part of the machine."""
 
 Verdict = Literal["better", "worse", "within spread", "too few runs", "only now", "only before"]
 
@@ -94,4 +97,9 @@ def cautions(before: Results, now: Results) -> list[str]:
     ]
     if changed:
         found.append(f"other versions than in the baseline: {', '.join(changed)}")
+    if max(before.load, now.load) > BUSY:
+        found.append(
+            f"the machine was busy before a session (load {before.load:.2f} before the baseline, "
+            f"{now.load:.2f} before this one): what is flagged may be its other work"
+        )
     return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from actors.cluster import embedded_cluster
 from actors.engine import running_engine
-from benchmarks.alone import parser_of, run_alone
+from benchmarks.alone import parser_of, positive, run_alone
 from benchmarks.harness import Measure, Scenario, Trial, percentiles
 from benchmarks.plain import require_room, start_in_waves
 from benchmarks.results import Metric, Mode
@@ -149,8 +149,8 @@ SCENARIO = Scenario(
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = parser_of(__doc__)
-    parser.add_argument("--actors", type=int, nargs="+", default=[40])
-    parser.add_argument("--candles", type=int, default=CANDLES["full"])
+    parser.add_argument("--actors", type=positive, nargs="+", default=[40])
+    parser.add_argument("--candles", type=positive, default=CANDLES["full"])
     arguments = parser.parse_args()
     run_alone(
         SCENARIO,

@@ -19,6 +19,7 @@ PLACES = {
     "B-INDICATOR": "benchmarks.indicator_cost:SCENARIO",
     "B-ORDERS": "benchmarks.orders:SCENARIO",
     "B-BACKTEST": "benchmarks.backtest_speed:SCENARIO",
+    "B-VECTORISED": "benchmarks.vectorised:SCENARIO",
     "B-POOLED": "benchmarks.pooled:POOLED",
     "B-WIDTH": "benchmarks.pooled:WIDTH",
     "B-FANOUT": "benchmarks.fanout:SCENARIO",

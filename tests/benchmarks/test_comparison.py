@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.comparison import ENOUGH_RUNS, Verdict, cautions, compare
+from benchmarks.comparison import BUSY, ENOUGH_RUNS, Verdict, cautions, compare
 from benchmarks.results import Better, Case, Figure, Metric, Outcome, Results
 
 MakeResults = Callable[..., Results]
@@ -105,3 +105,12 @@ def test_another_machine_or_library_is_a_caution_another_chorus_is_not(
         "the baseline is from another machine: old box",
         "other versions than in the baseline: ray 2.59 -> 2.60.0",
     ]
+
+
+@pytest.mark.parametrize(("old", "new"), [(BUSY + 0.01, 0.0), (0.0, BUSY + 0.01)])
+def test_a_busy_machine_is_a_caution(results: MakeResults, old: float, new: float) -> None:
+    quiet = msgspec.structs.replace(results({1: {"x": [1.0]}}), load=BUSY)
+    assert cautions(quiet, quiet) == []
+    before, now = (msgspec.structs.replace(quiet, load=load) for load in (old, new))
+    (caution,) = cautions(before, now)
+    assert f"load {old:.2f} before the baseline, {new:.2f} before this one" in caution
