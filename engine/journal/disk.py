@@ -6,13 +6,25 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import JournalError
 
-__all__ = ["disk_error", "flush", "flush_folder", "free_bytes", "replace_file", "write_all"]
+__all__ = [
+    "MEBIBYTE",
+    "disk_error",
+    "disk_errors",
+    "flush",
+    "flush_folder",
+    "free_bytes",
+    "make_folder",
+    "replace_file",
+    "write_all",
+]
 
-_MEBIBYTE = 1 << 20
+MEBIBYTE = 1 << 20
+
 _REMEDIES = {
     errno.ENOSPC: "make room on the disk, then start again",
     errno.EDQUOT: "the quota is used up: make room, then start again",
@@ -22,6 +34,9 @@ _REMEDIES = {
     errno.EPERM: "name a folder you may write to, or change its permissions",
     errno.EIO: "the disk reports an error: check it (dmesg) before going on",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOENT: "make its folder first, or name another one",
+    errno.EISDIR: "there is a folder of that name: name a file",
+    errno.ENOTDIR: "a part of the path is a file: name another folder",
 }
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # not on every Unix
@@ -39,6 +54,21 @@ def flush_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def make_folder(folder: Path, *, sync: bool) -> None:
+    """Make a folder (mode 0700) with its missing parents; nothing happens if it is there.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent, sync=sync)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if sync:
+        flush_folder(folder.parent)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -92,7 +122,16 @@ def free_bytes(path: Path) -> int | None:
 def disk_error(path: Path, doing: str, error: OSError) -> JournalError:
     """Return the error of a failed disk operation: file, what failed, free bytes, remedy."""
     free = free_bytes(path)
-    room = "unknown" if free is None else f"{free / _MEBIBYTE:.1f} MiB"
+    room = "unknown" if free is None else f"{free / MEBIBYTE:.1f} MiB"
     remedy = _REMEDIES.get(error.errno or 0, "look at the disk, then start again")
     cause = error.strerror or str(error)
     return JournalError(f"{str(path)!r}: cannot {doing}: {cause} (free: {room}); {remedy}")
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path, doing: str) -> Iterator[None]:
+    """Raise what the system refuses inside the block as a `JournalError`; see `disk_error`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, doing, error) from error

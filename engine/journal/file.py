@@ -13,14 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from engine.errors import JournalError
-from engine.journal.disk import disk_error, flush, flush_folder, write_all
+from engine.journal.disk import disk_error, disk_errors, flush, flush_folder, write_all
 from engine.journal.frames import (
     CHUNK,
     HEAD,
-    MARK,
     MAX_PAYLOAD,
     encode_frame,
+    has_mark,
     has_missing_sector,
+    mark_at,
     read_frames,
     valid_frame_after,
     walk,
@@ -68,14 +69,14 @@ class JournalFile:
         self._numbers = [0]
         self._offsets = [self._end]
         self._failure = ""
-        self._fd = self._open()
-        try:
-            self._recover()
-        except BaseException as error:
-            self._release()
-            if isinstance(error, OSError):
-                raise disk_error(self.path, "open the journal", error) from error
-            raise
+        with disk_errors(self.path, "open the journal"):
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                self._lock()
+                self._recover()
+            except BaseException:
+                self._release()
+                raise
 
     @property
     def count(self) -> int:
@@ -102,8 +103,7 @@ class JournalFile:
             JournalError: A commit has failed, the journal is closed, or the payload is larger
                 than 256 MiB.
         """
-        if self._failure or self._fd < 0:
-            raise self._refusal()
+        self.require_usable()
         if len(payload) > MAX_PAYLOAD:
             raise JournalError(
                 f"{str(self.path)!r}: a record may hold {MAX_PAYLOAD} bytes, got {len(payload)}; "
@@ -120,11 +120,11 @@ class JournalFile:
                 where the last commit ended (if that could still be had), and the journal refuses
                 further records: reopen it.
         """
-        if self._failure or self._fd < 0:
-            raise self._refusal()
+        self.require_usable()
         if not self._buffer:
             return
-        data = MARK + b"".join(self._buffer)
+        data = mark_at(self._end) + b"".join(self._buffer)
+        self._failure = "it was interrupted"  # taken back when all of it is done
         try:
             write_all(self._fd, data)
             if self.sync:
@@ -142,6 +142,22 @@ class JournalFile:
         self._end += len(data)
         self._committed += len(self._buffer)
         self._buffer.clear()
+        self._failure = ""
+
+    def require_usable(self) -> None:
+        """Check that records can be appended.
+
+        Raises:
+            JournalError: The journal is closed, or a commit has failed.
+        """
+        name = str(self.path)
+        if self._failure:
+            raise JournalError(
+                f"{name!r}: takes no records since a commit failed ({self._failure}); mend the "
+                "cause and reopen the journal"
+            )
+        if self._fd < 0:
+            raise JournalError(f"{name!r}: the journal is closed; open it again")
 
     def records(self, start: int = 0) -> Iterator[bytes]:
         """Return the committed records from index `start` on, oldest first.
@@ -193,26 +209,18 @@ class JournalFile:
             self._buffer.clear()
         self.close()
 
-    def _open(self) -> int:
+    def _lock(self) -> None:
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise disk_error(self.path, "open the journal", error) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            if not isinstance(error, BlockingIOError):
-                raise disk_error(self.path, "lock the journal", error) from error
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise JournalError(
                 f"{str(self.path)!r}: the journal is open already, here or in another process; "
                 "close it there first"
             ) from error
-        return fd
 
     def _recover(self) -> None:
         size = os.fstat(self._fd).st_size
-        if size < len(self._header) and self._header.startswith(self._read(0, size)):
+        if self._is_unborn(size):
             self.torn_bytes = size
             os.ftruncate(self._fd, 0)
             write_all(self._fd, self._header)
@@ -228,6 +236,12 @@ class JournalFile:
             flush(self._fd)
             flush_folder(self.path.parent)
 
+    def _is_unborn(self, size: int) -> bool:
+        """Tell whether a crash came before the header was safe, and so before any record."""
+        head = self._read(0, min(size, len(self._header)))
+        cut = size < len(self._header) and self._header.startswith(head)
+        return cut or (size <= len(self._header) and not any(head))
+
     def _check_header(self) -> None:
         head = self._read(0, CHUNK)
         magic, version = _PREFIX.unpack(head[: _PREFIX.size].ljust(_PREFIX.size, b"\0"))
@@ -239,10 +253,9 @@ class JournalFile:
                 f"{name!r}: journal format {version} is newer than {_FORMAT}, the newest this "
                 "program reads; use the program that wrote it, or a later one"
             )
-        found: list[bytes] = []
-        read_frames(head[_PREFIX.size : len(self._header)], found)
-        if found != [self.kind.encode()]:
-            read_frames(head[_PREFIX.size :], found)
+        if not head.startswith(self._header):
+            found: list[bytes] = []
+            read_frames(head[_PREFIX.size :], found, _PREFIX.size)
             actual = repr(found[0].decode(errors="replace")) if found else "a damaged header"
             raise JournalError(
                 f"{name!r}: need a journal of kind {self.kind!r}, found {actual}; name another "
@@ -265,13 +278,11 @@ class JournalFile:
         A crash tears the newest commit only, and leaves no valid record behind the tear unless a
         power cut kept some disk sectors of that commit from being written.
         """
-        step, overlap = 1 << 24, HEAD - 1
-        for offset in range(self._end + HEAD, size, step):
-            if MARK in self._read(offset, step + overlap):
-                raise self._damage("a later commit follows it")
+        if has_mark(self._read, self._end + HEAD, size):
+            raise self._damage("a later commit follows it")
         rest = self._read(self._end, size - self._end)
-        valid = valid_frame_after(rest)
-        if valid and not has_missing_sector(rest[:valid], self._end):
+        valid = valid_frame_after(rest, self._end)
+        if valid and not has_missing_sector(rest, self._end, valid):
             raise self._damage(f"a valid record follows it at byte {self._end + valid}")
 
     def _damage(self, evidence: str) -> JournalError:
@@ -283,12 +294,9 @@ class JournalFile:
 
     def _read(self, offset: int, size: int) -> bytes:
         if self._fd < 0:
-            raise self._refusal()
-        try:
-            data = os.pread(self._fd, size, offset)
-        except OSError as error:
-            raise disk_error(self.path, f"read {size} bytes at {offset}", error) from error
-        return data
+            raise JournalError(f"{str(self.path)!r}: the journal is closed; open it again")
+        with disk_errors(self.path, f"read {size} bytes at {offset}"):
+            return os.pread(self._fd, size, offset)
 
     def _retreat(self, error: BaseException) -> str:
         """Cut the file back to the last commit; return what to add to the error."""
@@ -301,14 +309,6 @@ class JournalFile:
         with contextlib.suppress(OSError):
             flush(self._fd)
         return f"; the file was cut back to its last commit ({self._committed} records)"
-
-    def _refusal(self) -> JournalError:
-        if self._failure:
-            return JournalError(
-                f"{str(self.path)!r}: takes no records since a commit failed ({self._failure}); "
-                "mend the cause and reopen the journal"
-            )
-        return JournalError(f"{str(self.path)!r}: the journal is closed; open it again")
 
     def _release(self) -> None:
         if self._fd >= 0:

@@ -12,7 +12,14 @@ from types import TracebackType
 from typing import Self
 
 from engine.errors import ConfigError, JournalError
-from engine.journal.disk import disk_error, flush_folder, free_bytes, replace_file
+from engine.journal.disk import (
+    MEBIBYTE,
+    disk_errors,
+    flush_folder,
+    free_bytes,
+    make_folder,
+    replace_file,
+)
 from engine.journal.file import JournalFile
 from engine.journal.manifest import Manifest
 from engine.journal.snapshots import SnapshotStore
@@ -24,10 +31,13 @@ _LOCK = "lock"
 _SNAPSHOTS = "snapshots"
 _JOURNAL_SUFFIX = ".journal"
 _JOURNAL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_REMOVED = "removed"
+"""What becomes of the manifest when the run is removed: the rest is waste from then on."""
+
 _UNFINISHED = {_LOCK, f"{_MANIFEST}.tmp"}
 """What a crash inside `create` may leave; anything else is not ours to build on."""
 
-_NEEDED_BYTES = 16 << 20
+_NEEDED_BYTES = 16 * MEBIBYTE
 
 
 class RunFolder:
@@ -60,41 +70,27 @@ class RunFolder:
             manifest: What the run is.
 
         Raises:
-            ConfigError: `path` is not a folder, holds a run already, or holds something else.
+            ConfigError: `path` is not a folder, or not an empty one.
             JournalError: It cannot be written to, has less than 16 MiB of space, or another
                 engine uses it.
         """
-        folder = Path(path).absolute()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise _not_a_folder(folder) from error
-        except OSError as error:
-            raise disk_error(folder, "make the folder of the run", error) from error
+        folder = Path(os.path.realpath(path))
         _require_room(folder)
-        if cls.exists(folder):
-            raise ConfigError(
-                f"{str(folder)!r}: holds a run already; open it to go on, or name another folder"
-            )
-        try:
-            foreign = sorted({entry.name for entry in folder.iterdir()} - _UNFINISHED)
-            if foreign:
-                raise ConfigError(
-                    f"{str(folder)!r}: need an empty folder for a new run, found "
-                    f"{foreign[0]!r}; name another one"
-                )
+        with disk_errors(folder, "make the folder of the run"):
+            try:
+                make_folder(folder, sync=True)
+            except FileExistsError as error:
+                raise _not_a_folder(folder) from error
+            _require_vacant(folder)
+            folder.chmod(0o700)
             lock = _lock(folder)
-        except OSError as error:
-            raise disk_error(folder, "make the folder of the run", error) from error
-        try:
-            replace_file(folder / _MANIFEST, manifest.encode(), sync=True)
-            flush_folder(folder.parent)
-        except BaseException as error:
-            os.close(lock)
-            if isinstance(error, OSError):
-                raise disk_error(folder / _MANIFEST, "write the manifest", error) from error
-            raise
+            try:
+                _require_vacant(folder)  # it may have been filled until the lock was had
+                _sweep(folder)
+                replace_file(folder / _MANIFEST, manifest.encode(), sync=True)
+            except BaseException:
+                os.close(lock)
+                raise
         return cls(folder, manifest, lock)
 
     @classmethod
@@ -106,27 +102,23 @@ class RunFolder:
             JournalError: It cannot be read or written to, has less than 16 MiB of space, is
                 damaged or of a newer format, or another engine uses it.
         """
-        folder = Path(path).absolute()
-        if folder.exists() and not folder.is_dir():
-            raise _not_a_folder(folder)
-        if not cls.exists(folder):
-            raise ConfigError(
-                f"{str(folder)!r}: there is no run ({_MANIFEST} is missing); name the folder of "
-                "one, or start a new run"
-            )
-        _require_room(folder)
-        try:
-            lock = _lock(folder)
-        except OSError as error:
-            raise disk_error(folder, "lock the folder of the run", error) from error
+        folder = Path(os.path.realpath(path))
         file = folder / _MANIFEST
-        try:
-            manifest = Manifest.decode(file.read_bytes(), source=str(file))
-        except BaseException as error:
-            os.close(lock)
-            if isinstance(error, OSError):
-                raise disk_error(file, "read the manifest", error) from error
-            raise
+        with disk_errors(folder, "open the folder of the run"):
+            if not folder.is_dir() and folder.exists():
+                raise _not_a_folder(folder)
+            if not file.is_file():
+                raise ConfigError(
+                    f"{str(folder)!r}: there is no run ({_MANIFEST} is missing); name the folder "
+                    "of one, or start a new run"
+                )
+            _require_room(folder)
+            lock = _lock(folder)
+            try:
+                manifest = Manifest.decode(file.read_bytes(), source=str(file))
+            except BaseException:
+                os.close(lock)
+                raise
         return cls(folder, manifest, lock)
 
     def journal(self, name: str, kind: str, *, sync: bool = True) -> JournalFile:
@@ -160,18 +152,20 @@ class RunFolder:
     def remove(self) -> None:
         """Delete the run with everything in it, and let go of it.
 
-        The folder disappears at once: a crash on the way leaves no run that looks whole.
+        A crash on the way leaves no run; `create` clears away what is left then.
 
         Raises:
             JournalError: The folder is closed, or its files cannot be removed.
         """
         self._require_open()
-        doomed = self.path.with_name(f".{self.path.name}.removed-{os.getpid()}")
         try:
-            self.path.rename(doomed)
-            shutil.rmtree(doomed)
-        except OSError as error:
-            raise disk_error(self.path, "remove the run", error) from error
+            with disk_errors(self.path, "remove the run"):
+                (self.path / _MANIFEST).replace(self.path / _REMOVED)
+                flush_folder(self.path)
+                _sweep(self.path)
+                (self.path / _LOCK).unlink()
+                with contextlib.suppress(OSError):  # it stays where it is a mount point
+                    self.path.rmdir()
         finally:
             self.close()
 
@@ -195,6 +189,35 @@ class RunFolder:
     def _require_open(self) -> None:
         if self._lock < 0:
             raise JournalError(f"{str(self.path)!r}: the folder is closed; open it again")
+
+
+def _require_vacant(folder: Path) -> None:
+    """Check that a run may be made in a folder.
+
+    Raises:
+        ConfigError: It holds a run, or something that is not of one.
+    """
+    found = {entry.name for entry in folder.iterdir()}
+    if _MANIFEST in found:
+        raise ConfigError(
+            f"{str(folder)!r}: holds a run already; open it to go on, or name another folder"
+        )
+    foreign = sorted(found - _UNFINISHED)
+    if foreign and _REMOVED not in found:
+        raise ConfigError(
+            f"{str(folder)!r}: need an empty folder for a new run, found {foreign[0]!r}; name "
+            "another one"
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what is in the folder of a removed run; the sign that it is one goes last."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name not in {_LOCK, _REMOVED}:
+            entry.unlink()
+    (folder / _REMOVED).unlink(missing_ok=True)
 
 
 def _lock(folder: Path) -> int:
@@ -229,8 +252,8 @@ def _require_room(folder: Path) -> None:
     free = free_bytes(folder)
     if free is not None and free < _NEEDED_BYTES:
         raise JournalError(
-            f"{str(folder)!r}: a run needs {_NEEDED_BYTES >> 20} MiB of free space, there are "
-            f"{free / (1 << 20):.1f}; make room or name a folder on another disk"
+            f"{str(folder)!r}: a run needs {_NEEDED_BYTES // MEBIBYTE} MiB of free space, there "
+            f"are {free / MEBIBYTE:.1f}; make room or name a folder on another disk"
         )
 
 

@@ -57,8 +57,10 @@ class SliceJournal:
         # Slices that are in no record yet, and those that are in records not yet committed.
         self._open: list[MarketSlice] = []
         self._sealed: list[MarketSlice] = []
-        self._recent: _Page | None = None
         self._committed = self._end_of_last_record()
+        # A restart appends the old slices anew, in order: they are compared by one reading.
+        self._known: Iterator[MarketSlice] = iter(())
+        self._next_known = -1
 
     @property
     def head(self) -> int:
@@ -81,8 +83,7 @@ class SliceJournal:
         if number != head:
             self._require_same(market_slice, head)
             return False
-        if self.file.failed:
-            self.file.append(b"")  # raises, and says since when
+        self.file.require_usable()
         self._open.append(market_slice)
         if len(self._open) >= _SLICES_PER_RECORD:
             self._seal()
@@ -164,11 +165,12 @@ class SliceJournal:
             place = number - self._committed
             sealed = len(self._sealed)
             return self._sealed[place] if place < sealed else self._open[place - sealed]
-        page = self._recent
-        if page is None or not page.first <= number < page.first + page.count:
-            index = self._record_with(number)
-            page = self._recent = self._decode(index, next(self.file.records(index)))
-        return page.slices[number - page.first]
+        known = next(self._known, None) if number == self._next_known else None
+        if known is None:
+            self._known = self.slices(number)
+            known = next(self._known)
+        self._next_known = number + 1
+        return known
 
     def _record_with(self, number: int) -> int:
         """Return the index of the record that holds a committed slice, by halving."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import JournalError
-from engine.journal.disk import disk_error, replace_file
+from engine.journal.disk import disk_errors, make_folder, replace_file
 from engine.journal.frames import encode_frame, read_frames
 
 __all__ = ["SnapshotStore"]
@@ -62,13 +63,11 @@ class SnapshotStore:
             raise JournalError(f"snapshot of {name!r}: numbers start at 0, got {seq}")
         folder = self._folder_of(name)
         content = _MAGIC + encode_frame(msgspec.msgpack.encode(_Stored(_key(name), seq, payload)))
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with disk_errors(folder, f"write snapshot {seq} of {name!r}"):
+            make_folder(folder, sync=self._sync)
             replace_file(folder / f"{seq}{_SUFFIX}", content, sync=self._sync)
-            for old in self._numbers(folder)[_KEPT:]:
-                (folder / f"{old}{_SUFFIX}").unlink()
-        except OSError as error:
-            raise disk_error(folder, f"write snapshot {seq} of {name!r}", error) from error
+            for old in _numbers(folder)[_KEPT:]:
+                (folder / f"{old}{_SUFFIX}").unlink(missing_ok=True)
 
     def newest(self, name: str, at_most: int | None = None) -> tuple[int, bytes] | None:
         """Return number and payload of the newest good snapshot of a name; None without one.
@@ -83,14 +82,12 @@ class SnapshotStore:
             JournalError: The folder cannot be read.
         """
         folder = self._folder_of(name)
-        try:
-            for seq in self._numbers(folder):
+        with disk_errors(folder, f"read the snapshots of {name!r}"):
+            for seq in _numbers(folder):
                 if at_most is None or seq <= at_most:
                     payload = _payload(folder / f"{seq}{_SUFFIX}", name, seq)
                     if payload is not None:
                         return seq, payload
-        except OSError as error:
-            raise disk_error(folder, f"read the snapshots of {name!r}", error) from error
         return None
 
     def drop(self, name: str) -> None:
@@ -100,33 +97,39 @@ class SnapshotStore:
             JournalError: The files cannot be removed.
         """
         folder = self._folder_of(name)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
-        except OSError as error:
-            raise disk_error(folder, f"remove the snapshots of {name!r}", error) from error
+        with (
+            disk_errors(folder, f"remove the snapshots of {name!r}"),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            shutil.rmtree(folder)
 
     def _folder_of(self, name: str) -> Path:
         readable = _UNSAFE.sub("_", name)[:_READABLE_LENGTH]
         digest = hashlib.sha256(_key(name)).hexdigest()[:32]
         return self.folder / f"{readable}-{digest}"
 
-    @staticmethod
-    def _numbers(folder: Path) -> list[int]:
-        """Return the numbers there are, highest first."""
-        try:
-            names = [path.name for path in folder.iterdir()]
-        except FileNotFoundError:
-            return []
-        stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
-        return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+
+def _numbers(folder: Path) -> list[int]:
+    """Return the numbers there are, highest first."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
+    return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
 
 
 def _payload(path: Path, name: str, seq: int) -> bytes | None:
-    data = path.read_bytes()
+    """Return what a file holds; None if it is damaged, or gone since it was listed."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        if error.errno in {errno.EIO, errno.ENOENT}:
+            return None
+        raise
     found: list[bytes] = []
     if data.startswith(_MAGIC):
-        read_frames(data[len(_MAGIC) :], found)
+        read_frames(data[len(_MAGIC) :], found, len(_MAGIC))
     if len(found) != 1:
         return None
     try:

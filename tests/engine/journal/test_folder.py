@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+import engine.journal.folder as folder_module
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder, config_sha256
 
@@ -52,3 +57,177 @@ def test_a_journal_name_that_could_leave_the_folder_is_refused(tmp_path: Path, n
         pytest.raises(JournalError, match="a journal's name is made of"),
     ):
         folder.journal(name, "orders")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o755)
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"need an empty folder .* found 'thesis.txt'"):
+        RunFolder.create(mine, MANIFEST)
+    assert [entry.name for entry in mine.iterdir()] == ["thesis.txt"]
+    assert mine.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("path", ["file", "file/below"])
+def test_a_file_in_the_way_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises((ConfigError, JournalError), match=r"need a folder|part of the path is a"):
+        RunFolder.create(tmp_path / path, MANIFEST)
+    with pytest.raises(ConfigError, match=r"need a folder|there is no run"):
+        RunFolder.open(tmp_path / path)
+
+
+@pytest.mark.parametrize("path", [".", "nowhere"])
+def test_opening_what_is_no_run_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"there is no run \(manifest.json is missing\)"):
+        RunFolder.open(tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, unprivileged: None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        RunFolder.create(folder / "run", MANIFEST).close()
+        (folder / "run" / "lock").chmod(0o400)
+        with pytest.raises(JournalError, match=r"Permission denied .*name a folder you may write"):
+            RunFolder.open(folder / "run")
+        (folder / "run").chmod(0o000)
+        with pytest.raises(JournalError, match=r"cannot open the folder .*Permission denied"):
+            RunFolder.open(folder / "run")
+        (folder / "run").chmod(0o700)
+        folder.chmod(0o500)
+        with pytest.raises(JournalError, match=r"cannot make the folder .*Permission denied"):
+            RunFolder.create(folder / "other", MANIFEST)
+        folder.chmod(0o700)
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_made(tiny_disk: Path) -> None:
+    with pytest.raises(JournalError, match=r"needs 16 MiB of free space, there are 0.\d; make"):
+        RunFolder.create(tiny_disk / "run", MANIFEST)
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_a_run_without_room_to_go_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunFolder.create(tmp_path / "run", MANIFEST).close()
+    monkeypatch.setattr("engine.journal.folder.free_bytes", lambda path: 15 << 20)
+    with pytest.raises(JournalError, match=r"needs 16 MiB of free space, there are 15.0"):
+        RunFolder.open(tmp_path / "run")
+    monkeypatch.setattr("engine.journal.folder.free_bytes", lambda path: None)
+    RunFolder.open(tmp_path / "run").close()
+
+
+def test_a_second_engine_in_the_same_process_is_refused(tmp_path: Path) -> None:
+    with (
+        RunFolder.create(tmp_path / "run", MANIFEST),
+        pytest.raises(JournalError, match=f"process id {os.getpid()};"),
+    ):
+        RunFolder.open(tmp_path / "run")
+
+
+def test_two_engines_that_make_the_same_run_do_not_both_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is done between the first look at the folder and the lock."""
+    lock = folder_module._lock
+
+    def late(folder: Path) -> int:
+        monkeypatch.setattr(folder_module, "_lock", lock)
+        RunFolder.create(folder, MANIFEST).close()
+        return lock(folder)
+
+    monkeypatch.setattr(folder_module, "_lock", late)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        RunFolder.create(tmp_path / "run", MANIFEST)
+    RunFolder.open(tmp_path / "run").close()
+
+
+def test_a_run_that_is_removed_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    holders = [RunFolder.create(path, MANIFEST)]
+    flock = fcntl.flock
+
+    def late(fd: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        holders[0].remove()
+        holders.append(RunFolder.create(path, MANIFEST))
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(JournalError, match="in use by the engine"):
+        RunFolder.open(path)
+    holders[1].close()
+
+
+@pytest.mark.parametrize("survivors", [{"removed"}, {"removed", "lock", "orders.journal"}])
+def test_what_a_crash_in_removing_leaves_is_no_run_and_is_cleared_away(
+    tmp_path: Path, survivors: set[str]
+) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    for name in survivors:
+        (path / name).write_bytes(b"waste")
+    assert not RunFolder.exists(path)
+    with RunFolder.create(path, MANIFEST):
+        assert {entry.name for entry in path.iterdir()} == {"lock", "manifest.json"}
+
+
+def test_a_crash_in_creating_leaves_a_folder_to_create_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(JournalError, match="cannot make the folder of the run: Input/output"):
+            RunFolder.create(tmp_path / "run", MANIFEST)
+    (tmp_path / "run" / "manifest.json.tmp").write_bytes(b"{")
+    RunFolder.create(tmp_path / "run", MANIFEST).close()
+    assert RunFolder.open(tmp_path / "run").manifest == MANIFEST
+
+
+def test_a_link_to_a_run_leads_to_it(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "run", MANIFEST).close()
+    (tmp_path / "link").symlink_to("run")
+    with RunFolder.open(tmp_path / "link") as folder:
+        assert folder.path == (tmp_path / "run").resolve()
+        folder.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_closed_folder_gives_nothing_away(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", MANIFEST)
+    folder.close()
+    folder.close()
+    for use in (lambda: folder.journal("orders", "orders"), folder.snapshots, folder.remove):
+        with pytest.raises(JournalError, match="the folder is closed"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"format": 1', b'"format": 2', "run format 2 is newer than 1"),
+        (b'"name": "run"', b'"name": "ran"', "the configuration in the manifest has SHA-256"),
+        (b'"created"', b'"crated"', "the manifest is damaged: Object missing required field"),
+        (b"{", b"", "the manifest is damaged"),
+        (b"run", b"r\xffn", "the manifest is damaged"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused(
+    tmp_path: Path, old: bytes, new: bytes, message: str
+) -> None:
+    RunFolder.create(tmp_path / "run", MANIFEST).close()
+    file = tmp_path / "run" / "manifest.json"
+    data = file.read_bytes()
+    assert old in data
+    file.write_bytes(data.replace(old, new, 1))
+    with pytest.raises(JournalError, match=message):
+        RunFolder.open(tmp_path / "run")
+    file.write_bytes(data)
+    RunFolder.open(tmp_path / "run").close()  # the lock was let go of

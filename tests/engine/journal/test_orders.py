@@ -81,3 +81,11 @@ def test_an_unknown_record_type_names_its_index(tmp_path: Path) -> None:
         file.commit()
         with pytest.raises(JournalError, match="record 0 is intact but cannot be read"):
             list(OrderJournal(file).replay())
+
+
+def test_closing_keeps_what_was_appended(tmp_path: Path) -> None:
+    journal = OrderJournal(opened(tmp_path / "j"))
+    journal.append(RECORDS[0])
+    journal.close()
+    with OrderJournal(opened(tmp_path / "j")) as journal:
+        assert list(journal.replay()) == RECORDS[:1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.errors import JournalError
 from engine.journal import SnapshotStore
+from engine.journal.frames import encode_frame
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -54,3 +57,91 @@ def test_any_name_is_kept_apart_and_inside_the_folder(tmp_path: Path, name: str)
 def test_a_negative_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="numbers start at 0, got -1"):
         SnapshotStore(tmp_path).write("a", -1, b"")
+
+
+def test_a_file_in_the_place_of_another_counts_as_damaged(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"of a")
+    store.write("b", 1, b"of b")
+    store.write("b", 2, b"newer")
+    (of_a,) = tmp_path.glob("a-*/1.snapshot")
+    (newest_of_b,) = tmp_path.glob("b-*/2.snapshot")
+    newest_of_b.write_bytes(of_a.read_bytes())
+    assert store.newest("b") == (1, b"of b")
+    newest_of_b.write_bytes(b"CHSNAP\x01\x00" + encode_frame(b"\xa1x"))
+    assert store.newest("b") == (1, b"of b")
+    (newest_of_b.parent / "notes.txt").write_text("not a snapshot")
+    (newest_of_b.parent / "x.snapshot").write_text("not a snapshot")
+    assert store.newest("b") == (1, b"of b")
+
+
+@pytest.mark.parametrize(
+    ("code", "falls_back"), [(errno.EIO, True), (errno.ENOENT, True), (errno.EACCES, False)]
+)
+def test_an_unreadable_file_falls_back_unless_all_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, falls_back: bool
+) -> None:
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"old")
+    store.write("a", 2, b"new")
+    read_bytes = Path.read_bytes
+
+    def refuse_newest(path: Path) -> bytes:
+        if path.name == "2.snapshot":
+            raise OSError(code, os.strerror(code))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse_newest)
+    if falls_back:
+        assert store.newest("a") == (1, b"old")
+    else:
+        with pytest.raises(JournalError, match="cannot read the snapshots of 'a': Permission"):
+            store.newest("a")
+
+
+@pytest.mark.parametrize("call", ["write", "replace"])
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"write": (os, "write"), "replace": (Path, "replace")}[call], refuse)
+        with pytest.raises(JournalError, match="cannot write snapshot 2 of 'a': No space left"):
+            store.write("a", 2, b"new")
+        with pytest.raises(JournalError, match="cannot write snapshot 1 of 'a': No space left"):
+            store.write("a", 1, b"again")
+    assert store.newest("a") == (1, b"old")
+    assert [path.name for path in tmp_path.glob("*/*")] == ["1.snapshot"]
+
+
+def test_a_snapshot_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    replace = Path.replace
+    fsync = os.fsync
+    monkeypatch.setattr("engine.journal.disk._fdatasync", lambda fd: calls.append("data"))
+    monkeypatch.setattr(Path, "replace", lambda *a: [calls.append("rename"), replace(*a)][1])
+    monkeypatch.setattr(os, "fsync", lambda fd: [calls.append("folder"), fsync(fd)][1])
+    SnapshotStore(tmp_path / "s", sync=True).write("a", 1, b"state")
+    assert calls == ["folder", "folder", "data", "rename", "folder"]
+    calls.clear()
+    SnapshotStore(tmp_path / "t").write("a", 1, b"state")
+    assert calls == ["rename"]
+
+
+def test_files_that_cannot_be_removed_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"state")
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(JournalError, match="cannot remove the snapshots of 'a': Permission"):
+        store.drop("a")
