@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.config import RunConfig, StrategyConfig
-from engine.errors import ConfigError, DataError
+from engine.errors import DataError
 from engine.market import CandleColumns
 from engine.market.columns import Floats
 from engine.money import Instrument, find_instrument, instruments_by_symbol
@@ -19,7 +19,7 @@ from engine.vectorised.positions import BITS, changes_of
 from engine.vectorised.prices import FillPrices, fill_prices
 from engine.vectorised.restrictions import require_covered, require_fitting
 from engine.vectorised.trades import Trades
-from indicators import Batches, IndicatorError
+from indicators import Batches
 from indicators.bars import LIMIT
 
 __all__ = ["Playback", "program_of", "vectorised_backtest"]
@@ -118,10 +118,7 @@ class Playback:
     def _codes(self, program: RuleProgram) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
         """Return which rules hold at each candle at which the strategy is running."""
         rows = len(self.candles)
-        try:
-            batch = self._batches.of(program.specs)
-        except IndicatorError as error:
-            raise ConfigError(f"strategy {program.strategy_id!r}: indicators: {error}") from error
+        batch = self._batches.of(program.specs)
 
         def output(item: Output) -> Floats:
             return batch.output(item.indicator, item.output)

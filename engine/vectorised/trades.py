@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.market.columns import Floats, Ints
+from engine.market.columns import Ints
 from engine.types import Side
-from engine.vectorised.units import Units, to_amount, to_floats
+from engine.vectorised.units import Units, to_amount
 
 __all__ = ["OpenTrade", "Trade", "Trades"]
 
@@ -108,11 +108,6 @@ class Trades:
     def fees(self) -> Decimal:
         """Return all fees, quote currency, exact; the entry of an open position included."""
         return to_amount(self.fee_units, self.decimals)
-
-    @property
-    def pnls(self) -> Floats:
-        """Return the profit of each round trip as the nearest float64."""
-        return to_floats(self.pnl_units, self.decimals)
 
     @property
     def wins(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from indicators import (
     catalog,
     spec,
 )
+from indicators.batches import _ready_row
+from indicators.nodes import Node
 
 FIELDS = ("open", "high", "low", "close", "volume", "open_time")
 
@@ -111,3 +114,25 @@ def test_an_empty_set_is_ready_at_once() -> None:
 def test_columns_of_several_lengths_are_refused() -> None:
     with pytest.raises(IndicatorError, match=r"must have one length, have \[2, 3\]"):
         Batches({"close": np.ones(3), "high": np.ones(2)})
+
+
+class LateKernel:
+    """Stands for a handle whose seeding wants more bars than the lookback says."""
+
+    def __init__(self, needs: int) -> None:
+        self.needs = needs
+        self.ready = False
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        self.ready = len(arrays[0]) >= self.needs
+        return []
+
+
+@given(rows=st.integers(0, 60), needs=st.integers(1, 70), warmup=st.integers(1, 70))
+def test_readiness_that_comes_later_than_announced_is_found(
+    rows: int, needs: int, warmup: int
+) -> None:
+    needs = max(needs, warmup)
+    maker = SimpleNamespace(kernel=lambda _: LateKernel(needs), warmup=lambda _: warmup)
+    node = Node(SimpleNamespace(maker=maker), (), (-4,), 0, 1, warmup)
+    assert _ready_row(node, [np.ones(rows)]) == (needs - 1 if needs <= rows else rows)
