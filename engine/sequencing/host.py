@@ -5,13 +5,17 @@ shares what does not depend on the instance: candles are decoded, checked and qu
 stream, one answer speaks for all, one release is heard by all. It looks only at instances that
 something has happened to: candles, an event, the slice they wait for being matched. An instance
 runs along a whole batch before the next one does, so that its data stay in the processor's caches.
+
+Most instances are quiet most of the time: nothing of theirs is undecided, no order works. Until
+they decide something no event can come, so nobody has to ask before each candle whether to wait,
+and their candles pass through no queue.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -56,24 +60,29 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class _State(IntEnum):
-    IDLE = 0  # nothing to do
-    READY = 1  # has to be run
-    BLOCKED = 2  # has candles, waits until the slice of the first one is matched
-    EXPECTING = 3  # has no candles, and must wait for the next one whatever it brings
-    HELD = 4  # not live
-    GONE = 5  # removed or failed
+    QUIET = 0  # no candles; one stream, and no event can come before it decides something
+    IDLE = 1  # no candles; the next one may have to wait
+    EXPECTING = 2  # no candles; the next one must wait whatever it brings
+    READY = 3  # has to be run
+    BLOCKED = 4  # has candles, waits until the slice of the first one is matched
+    HELD = 5  # not live
+    GONE = 6  # removed or failed
 
 
-_IDLE, _READY, _BLOCKED, _EXPECTING, _HELD, _GONE = _State
+_QUIET, _IDLE, _EXPECTING, _READY, _BLOCKED, _HELD, _GONE = _State
 
 
 class _Seat(InstanceRunner, Generic[InstanceT]):
     """The runner of one hosted instance, and what the host knows about it.
 
     Attributes:
-        newest: Slice of the newest candle taken.
+        newest: Slice of the newest candle taken, where several streams are merged.
         cpu_ns: Time it has run, ns.
     """
+
+    # What every candle touches is kept out of the runner's dict: with thousands of instances each
+    # of these is a cache miss.
+    __slots__ = ("cpu_ns", "hosted", "id", "last", "newest", "state")
 
     def __init__(
         self,
@@ -82,7 +91,7 @@ class _Seat(InstanceRunner, Generic[InstanceT]):
         host: HostRunner[InstanceT],
         streams: Sequence[str],
         is_live: bool,
-        standing: Standing,
+        processed: int,
         decisions: list[SliceDecision],
     ) -> None:
         super().__init__(
@@ -95,23 +104,35 @@ class _Seat(InstanceRunner, Generic[InstanceT]):
         )
         self.id = instance.id
         self.hosted = instance
-        self.streams = self._streams
-        self.is_single = self._is_single
         self.state = _IDLE if is_live else _HELD
+        self.last: Candle | None = None
         self.newest = -1
         self.cpu_ns = 0
-        self.through = self._processed = standing.processed
-        self._next_seq.update(standing.next_seq)
+        self.through = self._processed = processed
         self._decisions = decisions
 
-    def next_seq(self, stream: str) -> int:
-        """Return the first seq of a stream that was not taken."""
-        return self._next_seq[stream]
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Return the instance's streams."""
+        return self._streams
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether it listens to one stream only."""
+        return self._is_single
+
+    @property
+    def processed(self) -> int:
+        """Return the newest slice it has processed a candle of, -1 if none."""
+        return self._processed
+
+    def waiting_candles(self) -> list[Candle]:
+        """Return all candles not processed."""
+        return [entry[-1] for entry in self._queue] + [entry[-1] for entry in self._unmerged]
 
     def take(self, stream: str, entries: Sequence[_Entry]) -> None:
-        """Queue candles that follow those taken before, as `offer` does after its checks."""
-        number, _, candle = entries[-1]
-        self._next_seq[stream] = candle.seq + 1
+        """Queue candles that follow those taken before; nothing is checked."""
+        number, _, self.last = entries[-1]
         if self._is_single:
             self._queue.extend(entries)
             return
@@ -121,13 +142,59 @@ class _Seat(InstanceRunner, Generic[InstanceT]):
             (number, candle.close_time, rank, time, candle) for number, time, candle in entries
         )
 
-    def standing(self) -> Standing:
-        """Return how far it has come; queued candles are not part of that."""
-        next_seq = dict(self._next_seq)
-        queued = [entry[-1] for entry in self._queue] + [entry[-1] for entry in self._unmerged]
-        for candle in queued:
-            next_seq[candle.stream] = min(next_seq[candle.stream], candle.seq)
-        return Standing(self._processed, next_seq)
+    def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
+        """Process queued candles as `InstanceRunner.run`; see `sprint`."""
+        queue = self._queue
+        if may_continue is None and len(queue) > 1 and self._is_quiet(queue[0][2]):
+            entries = tuple(queue)
+            queue.clear()
+            self.waiting = -1
+            if self.sprint(entries):
+                return False
+        return super().run(may_continue=may_continue)
+
+    def _is_quiet(self, candle: Candle) -> bool:
+        """Tell whether no event can come before the instance decides something.
+
+        What has to wait for no late candle has nothing at work that any candle could touch.
+        """
+        return self._is_live and self._is_single and not self.instance.must_hear(candle, late=True)
+
+    def sprint(self, entries: Iterable[_Entry]) -> bool:
+        """Process candles of a quiet instance without asking before each whether it must wait.
+
+        Returns:
+            Whether all are processed and it decided nothing; what is left is queued otherwise.
+        """
+        on_candle = self.hosted.on_candle
+        remaining = iter(entries)
+        number = self._processed
+        for number, _, candle in remaining:
+            decision = on_candle(candle)
+            if decision is not None:
+                self._decisions.append(SliceDecision(number, decision))
+                break
+        else:
+            self._processed = self.through = number
+            return True
+        queue = self._queue
+        for entry in remaining:
+            if entry[0] != number:
+                queue.append(entry)
+                break
+            # Decided together with the candle before: nothing can come between them.
+            decision = on_candle(entry[2])
+            if decision is not None:
+                self._decisions.append(SliceDecision(number, decision))
+        queue.extend(remaining)
+        self._processed = self.through = number
+        return False
+
+    def state_at_rest(self) -> _State:
+        """Return the state of a live seat that has no candles to process."""
+        if self.last is not None and self._is_quiet(self.last):
+            return _QUIET
+        return _EXPECTING if self.instance.expects_event else _IDLE
 
 
 class _Route(Generic[InstanceT]):
@@ -136,37 +203,50 @@ class _Route(Generic[InstanceT]):
     Attributes:
         next_seq: First seq that somebody has not taken.
         ahead: Those that need later ones only: what they take next.
+        singles: Those that listen to this stream only.
+        merging: Those that listen to others, too.
+        fresh: Candles that `singles` have not taken yet.
     """
 
-    __slots__ = ("ahead", "next_seq", "seats")
+    __slots__ = ("ahead", "fresh", "merging", "next_seq", "singles", "stream")
 
-    def __init__(self) -> None:
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
         self.next_seq = 0
-        self.seats: list[_Seat[InstanceT]] = []
+        self.singles: list[_Seat[InstanceT]] = []
+        self.merging: list[_Seat[InstanceT]] = []
         self.ahead: dict[_Seat[InstanceT], int] = {}
+        self.fresh: list[_Entry] = []
 
-    def add(self, seat: _Seat[InstanceT], stream: str) -> None:
-        first = seat.next_seq(stream)
-        if not self.seats:
+    @property
+    def seats(self) -> list[_Seat[InstanceT]]:
+        return self.singles + self.merging
+
+    def taken_by(self, seat: _Seat[InstanceT]) -> int:
+        """Return the first seq a seat has not taken."""
+        return self.ahead.get(seat, self.next_seq)
+
+    def add(self, seat: _Seat[InstanceT], first: int) -> None:
+        """Let a seat listen from a seq on."""
+        seats = self.seats
+        if not seats:
             self.next_seq = first
         elif first > self.next_seq:
             self.ahead[seat] = first
         elif first < self.next_seq:
-            for other in self.seats:
+            for other in seats:
                 self.ahead.setdefault(other, self.next_seq)
             self.next_seq = first
-        self.seats.append(seat)
+        (self.singles if seat.is_single else self.merging).append(seat)
 
     def remove(self, seat: _Seat[InstanceT]) -> None:
-        self.seats.remove(seat)
+        """Let a seat go; what only it had missed need not be made up for any more."""
+        (self.singles if seat.is_single else self.merging).remove(seat)
         self.ahead.pop(seat, None)
-        if self.seats and len(self.ahead) == len(self.seats):
-            self._advance(min(self.ahead.values()))
-
-    def _advance(self, next_seq: int) -> None:
-        self.next_seq = next_seq
-        if self.ahead:
-            self.ahead = {seat: seq for seat, seq in self.ahead.items() if seq > next_seq}
+        seats = self.seats
+        if seats and len(self.ahead) == len(seats):
+            self.next_seq = min(self.ahead.values())
+            self.ahead = {seat: seq for seat, seq in self.ahead.items() if seq > self.next_seq}
 
 
 class HostRunner(Generic[InstanceT]):
@@ -202,6 +282,7 @@ class HostRunner(Generic[InstanceT]):
         self._seats: dict[str, _Seat[InstanceT]] = {}
         self._dropped: dict[str, _Seat[InstanceT]] = {}
         self._routes: dict[str, _Route[InstanceT]] = {}
+        self._fresh: list[_Route[InstanceT]] = []
         self._ready: deque[_Seat[InstanceT]] = deque()
         self._blocked: dict[int, dict[_Seat[InstanceT], None]] = {}
         self._blocked_slices: list[int] = []
@@ -250,17 +331,20 @@ class HostRunner(Generic[InstanceT]):
             raise StrategyError(
                 f"host {self.host!r}: instance {instance.id!r} is here already; remove it first"
             )
+        self._flush()
+        stands = standing or Standing()
         seat = _Seat(
             instance,
             host=self,
             streams=streams,
             is_live=is_live,
-            standing=standing or Standing(),
+            processed=stands.processed,
             decisions=self._decisions,
         )
         self._seats[seat.id] = seat
         for stream in seat.streams:
-            self._routes.setdefault(stream, _Route()).add(seat, stream)
+            route = self._routes.setdefault(stream, _Route(stream))
+            route.add(seat, stands.next_seq.get(stream, 0))
         if is_live:
             self._enter(seat)
 
@@ -292,7 +376,11 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance.
         """
-        return self._seat(instance_id).standing()
+        seat = self._seat(instance_id)
+        next_seq = {stream: self._routes[stream].taken_by(seat) for stream in seat.streams}
+        for candle in seat.waiting_candles():
+            next_seq[candle.stream] = min(next_seq[candle.stream], candle.seq)
+        return Standing(seat.processed, next_seq)
 
     def cpu_ns(self, instance_id: str) -> int:
         """Return for how long an instance has run, ns.
@@ -346,6 +434,7 @@ class HostRunner(Generic[InstanceT]):
             self.renew()
 
     def _seat(self, instance_id: str) -> _Seat[InstanceT]:
+        self._flush()
         seat = self._seats.get(instance_id)
         if seat is None:
             raise StrategyError(
@@ -362,7 +451,7 @@ class HostRunner(Generic[InstanceT]):
         for stream in seat.streams:
             route = self._routes[stream]
             route.remove(seat)
-            if not route.seats:
+            if not route.singles and not route.merging:
                 del self._routes[stream]
 
     def _contain(self, seat: _Seat[InstanceT], call: Callable[[], None]) -> None:
@@ -414,28 +503,46 @@ class HostRunner(Generic[InstanceT]):
         if first < expected:
             del entries[: expected - first]
         if entries:
-            self._distribute(route, stream, entries)
+            self._distribute(route, entries)
             if len(self._routes) == 1:
                 self._reach = max(self._reach, entries[-1][0])
         return None
 
-    def _distribute(self, route: _Route[InstanceT], stream: str, entries: Sequence[_Entry]) -> None:
+    def _distribute(self, route: _Route[InstanceT], entries: list[_Entry]) -> None:
         first = route.next_seq
         route.next_seq = first + len(entries)
-        ahead = route.ahead
-        for seat in route.seats:
-            if ahead and seat in ahead:
-                own = entries[ahead[seat] - first :]
-                if not own:
-                    continue
-                del ahead[seat]
-                seat.take(stream, own)
-            else:
-                seat.take(stream, entries)
-            if not seat.is_single:
-                self._unmarked[seat] = None
-            elif seat.state is _IDLE or seat.state is _EXPECTING:
-                self._make_ready(seat)
+        if route.ahead:
+            self._flush()
+            for seat in route.seats:
+                own = entries[max(0, route.ahead.get(seat, first) - first) :]
+                if own:
+                    route.ahead.pop(seat, None)
+                    self._hand(seat, route.stream, own)
+            return
+        for seat in route.merging:
+            self._hand(seat, route.stream, entries)
+        if not route.singles:
+            return
+        if route.fresh:
+            route.fresh.extend(entries)
+        else:
+            route.fresh = entries
+            self._fresh.append(route)
+
+    def _hand(self, seat: _Seat[InstanceT], stream: str, entries: Sequence[_Entry]) -> None:
+        seat.take(stream, entries)
+        if not seat.is_single:
+            self._unmarked[seat] = None
+        elif seat.state <= _EXPECTING:
+            self._make_ready(seat)
+
+    def _flush(self) -> None:
+        """Queue what has been offered where it would otherwise pass through no queue."""
+        fresh, self._fresh = self._fresh, []
+        for route in fresh:
+            entries, route.fresh = route.fresh, []
+            for seat in route.singles:
+                self._hand(seat, route.stream, entries)
 
     def mark(self, through: int) -> None:
         """Declare that nothing older than or equal to slice `through` is still to come."""
@@ -444,7 +551,7 @@ class HostRunner(Generic[InstanceT]):
             seat.mark(through)
             if seat.newest <= through:
                 del self._unmarked[seat]
-            if seat.state is _IDLE or seat.state is _EXPECTING:
+            if seat.state <= _EXPECTING:
                 self._make_ready(seat)
 
     def release(self, release: Release) -> None:
@@ -468,7 +575,7 @@ class HostRunner(Generic[InstanceT]):
 
     def _apply(self, seat: _Seat[InstanceT], release: Release) -> None:
         self._contain(seat, lambda: seat.release(release))
-        if seat.state in (_IDLE, _BLOCKED, _EXPECTING):
+        if seat.state <= _EXPECTING or seat.state is _BLOCKED:
             self._make_ready(seat)
 
     # ------------------------------------------------------------------ work
@@ -483,9 +590,11 @@ class HostRunner(Generic[InstanceT]):
         Returns:
             True if more could be processed at once (stopped by `may_continue`).
         """
-        ready, matched = self._ready, self.matched
-        since = monotonic_ns()
         try:
+            if self._run_quiet(may_continue):
+                return True
+            ready, matched = self._ready, self.matched
+            since = monotonic_ns()
             while ready:
                 seat = ready.popleft()
                 if seat.state is not _READY:
@@ -494,13 +603,13 @@ class HostRunner(Generic[InstanceT]):
                 self.current = (seat.id, since)
                 is_long = may_continue is not None and seat.queued > _LONG_QUEUE
                 try:
-                    more = seat.run(may_continue=may_continue if is_long else None)
+                    self._settle(
+                        seat, more=seat.run(may_continue=may_continue if is_long else None)
+                    )
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001 - one of many must not end all
                     self._fail(seat, error)
-                else:
-                    self._settle(seat, more=more)
                 now = monotonic_ns()
                 seat.cpu_ns += now - since
                 since = now
@@ -508,6 +617,42 @@ class HostRunner(Generic[InstanceT]):
                     return True
         finally:
             self.current = None
+        return False
+
+    def _run_quiet(self, may_continue: Callable[[], bool] | None) -> bool:
+        """Take quiet instances along their fresh candles; queue those of the others.
+
+        Returns:
+            True if stopped by `may_continue` and something is left; all that is, is queued then.
+        """
+        since = monotonic_ns()
+        while self._fresh:
+            route = self._fresh.pop()
+            stream, entries, route.fresh = route.stream, route.fresh, []
+            may_be_long = may_continue is not None and len(entries) > _LONG_QUEUE
+            last = entries[-1][2]
+            stopped = False
+            # A copy: whoever fails leaves the list.
+            for seat in tuple(route.singles):
+                if seat.state is not _QUIET or may_be_long or stopped:
+                    self._hand(seat, stream, entries)
+                    continue
+                self.current = (seat.id, since)
+                try:
+                    if not seat.sprint(entries):
+                        seat.last = last
+                        self._make_ready(seat)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - one of many must not end all
+                    self._fail(seat, error)
+                now = monotonic_ns()
+                seat.cpu_ns += now - since
+                since = now
+                stopped = may_continue is not None and not may_continue()
+            if stopped:
+                self._flush()
+                return bool(self._ready)
         return False
 
     def _settle(self, seat: _Seat[InstanceT], *, more: bool) -> None:
@@ -522,11 +667,10 @@ class HostRunner(Generic[InstanceT]):
                 heappush(self._blocked_slices, seat.waiting)
             else:
                 bucket[seat] = None
-        elif seat.instance.expects_event:
-            seat.state = _EXPECTING
-            self._expecting[seat] = None
         else:
-            seat.state = _IDLE
+            seat.state = seat.state_at_rest()
+            if seat.state is _EXPECTING:
+                self._expecting[seat] = None
 
     def _make_ready(self, seat: _Seat[InstanceT]) -> None:
         self._leave_state(seat)
@@ -551,6 +695,7 @@ class HostRunner(Generic[InstanceT]):
         """
         if self._announced <= self.matched or self._announced > self._answered_through + 1:
             return False
+        self._flush()
         if self._ready:
             return False
         waiting = len(self._expecting) + sum(map(len, self._blocked.values()))
@@ -563,6 +708,7 @@ class HostRunner(Generic[InstanceT]):
         slice that one of them waits for; an instance that will have to wait for its next candle
         whatever it brings counts as waiting for the slice after (see `InstanceRunner.answer`).
         """
+        self._flush()
         first_blocked = self._first_blocked()
         through = self._reached(first_blocked)
         waiting = first_blocked

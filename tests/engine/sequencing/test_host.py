@@ -757,6 +757,125 @@ def test_latency_is_reported_where_nothing_newer_is_waiting() -> None:
     assert (answer.waiting, answer.published_ns) == (2, 0)
 
 
+# ---------------------------------------------------------------- quiet instances
+
+
+class Free(Recorder):
+    """An instance with nothing at work: until it decides something, no candle has to wait."""
+
+    def __init__(self, name: str = "a", *, decides_at: int = -1) -> None:
+        super().__init__(name)
+        self.decides_at = decides_at
+
+    def on_candle(self, candle: Candle) -> Decision | None:
+        super().on_candle(candle)
+        if candle.seq != self.decides_at:
+            return None
+        self.expects_event = True
+        return Decision(self.id, candle.stream, candle.seq, candle.close_time, ())
+
+    def on_event(self, event: OrderEvent) -> None:
+        super().on_event(event)
+        self.expects_event = False
+
+    def must_hear(self, candle: Candle, *, late: bool) -> bool:
+        return self.expects_event
+
+
+def quiet(*instances: Recorder) -> HostRunner[Recorder]:
+    """Return a host whose instances have processed candle 0 and wait for nothing."""
+    host = a_host(*instances)
+    host.offer(a_batch(0, 1))
+    assert told(host) == (0, -1)
+    return host
+
+
+def test_a_quiet_instance_that_decides_waits_from_the_next_slice_on() -> None:
+    a, b = Free("a", decides_at=2), Free("b")
+    host = quiet(a, b)
+    host.offer(a_batch(1, 5))
+    host.run()
+    answer = host.answer()
+    assert answer is not None
+    assert (answer.through, answer.waiting) == (2, 3)
+    assert [entry.slice for entry in answer.decisions] == [2]
+    assert (a.seen[-1], b.seen[-1]) == ("candle 2", "candle 4")
+    host.release(Release(2, [SliceEvent(2, canceled("it", "a"))]))
+    assert told(host) == (4, -1)
+    assert a.seen == ["candle 0", "candle 1", "candle 2", "it", "candle 3", "candle 4"]
+
+
+def test_the_other_candle_of_the_slice_does_not_wait_for_the_decision() -> None:
+    a = Free("a", decides_at=1)
+    host = quiet(a)
+    batch = a_batch(1, 4)
+    same_slice = CandleBatch(STREAM, 0, [1, 1, 2], batch.times, batch.candles)
+    host.offer(same_slice)
+    assert told(host) == (1, 2)
+    assert a.seen[-1] == "candle 2"
+
+
+def test_a_decision_with_the_newest_candle_is_announced() -> None:
+    a = Free("a", decides_at=3)
+    host = quiet(a)
+    host.offer(a_batch(1, 4))
+    assert told(host) == (3, 4)
+    assert host.awaits_release
+    host.offer(a_batch(4, 5))
+    assert told(host) is None
+    assert host.awaits_release
+    host.release(Release(4, [SliceEvent(3, canceled("it"))]))
+    assert told(host) == (4, -1)
+
+
+def test_an_interrupted_host_has_lost_no_candle_of_quiet_instances() -> None:
+    a, b, c = Free("a"), Free("b"), Free("c")
+    host = quiet(a, b)
+    host.add(c, [OTHER])
+    host.offer(a_batch(0, 2, OTHER))
+    host.mark(1)
+    host.run()
+    host.offer(a_batch(1, 3))
+    host.offer(a_batch(2, 3, OTHER))
+    host.mark(2)
+    assert host.run(may_continue=lambda: False)
+    assert sorted(len(instance.seen) for instance in (a, b, c)) == [1, 1, 3], "only one has run"
+    assert host.run(may_continue=lambda: False)
+    assert not host.run(may_continue=lambda: False), "the last one is done"
+    assert told(host) == (2, -1)
+    assert [len(instance.seen) for instance in (a, b, c)] == [3, 3, 3]
+
+
+def test_an_event_reaches_a_quiet_instance_before_the_candles_it_was_offered() -> None:
+    a = Free("a")
+    host = quiet(a)
+    host.offer(a_batch(1, 3))
+    host.release(Release(0, [SliceEvent(0, canceled("withdrawn"))]))
+    assert told(host) == (2, -1)
+    assert a.seen == ["candle 0", "withdrawn", "candle 1", "candle 2"]
+
+
+def test_a_quiet_instance_that_raises_harms_no_other() -> None:
+    a, b, c = Free("a"), Free("b"), Free("c")
+    b.fails_at[2] = MemoryError()
+    host = quiet(a, b, c)
+    host.offer(a_batch(1, 4))
+    assert told(host) == (3, -1)
+    assert list(host.failed) == ["b"]
+    assert (a.seen, b.seen) == (c.seen, ["candle 0", "candle 1"])
+
+
+def test_a_quiet_instance_takes_what_it_was_offered_along() -> None:
+    a = Free("a")
+    host = quiet(a)
+    host.offer(a_batch(1, 3))
+    host.offer(a_batch(3, 5))
+    assert host.standing("a") == Standing(0, {STREAM: 1})
+    assert host.queued("a") == 4
+    assert told(host) == (4, -1)
+    assert host.standing("a") == Standing(4, {STREAM: 5})
+
+
 # ---------------------------------------------------------------- failures
 
 
