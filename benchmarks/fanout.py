@@ -35,7 +35,7 @@ __all__ = ["SCENARIO", "main"]
 CANDLE_EVERY_S = 0.1
 """Real time between two candles; long enough that one fan-out never meets the next."""
 
-CANDLES = {"full": 600, "short": 200}
+CANDLES = {"full": 600, "short": 100}
 """Per run. The first few are slower; only in full are they too rare to decide the p99."""
 
 _MINUTE_S = 60

@@ -83,7 +83,7 @@ def _trials(
         parameters: dict[str, int | str] = {"actors": actors, "candles": CANDLES}
         return Trial(parameters, prepare, runs, warm_ups=0)
 
-    return [trial(10, 1)] if mode == "short" else [trial(actors, 3) for actors in full]
+    return [trial(4, 1)] if mode == "short" else [trial(actors, 3) for actors in full]
 
 
 _SECONDS = Metric("s", "lower")
@@ -93,12 +93,12 @@ START_UP = Scenario(
     "B-START",
     "start-up of N dedicated actors from nothing, beside bare Ray actors",
     dict.fromkeys(("Chorus", "bare Ray", "Chorus per instance", "bare Ray per actor"), _SECONDS),
-    lambda mode: _trials(mode, measure_start_up, (10, 40, 100)),
+    lambda mode: _trials(mode, measure_start_up, (4, 10, 40, 100)),
 )
 
 MEMORY = Scenario(
     "B-MEMORY",
     "unique memory of one dedicated actor, beside a bare Ray actor",
     {"Chorus": _MB, "bare Ray": _MB},
-    lambda mode: _trials(mode, measure_memory, (10, 40)),
+    lambda mode: _trials(mode, measure_memory, (4, 40)),
 )
