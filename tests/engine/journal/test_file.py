@@ -118,12 +118,13 @@ def test_what_is_read_on_opening_is_flushed_before_it_is_acted_upon(
 ) -> None:
     """A killed process may have written it and never waited for the disk."""
     path = written(tmp_path / "j", [b"one"])
-    flushed: list[int] = []
-    monkeypatch.setattr("engine.journal.disk._fdatasync", flushed.append)
+    flushed: list[str] = []
+    monkeypatch.setattr("engine.journal.disk._fdatasync", lambda fd: flushed.append("file"))
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append("folder"))
     JournalFile(path, kind="test").close()
-    assert len(flushed) == 1
+    assert flushed == ["file", "folder"]
     JournalFile(path, kind="test", sync=False).close()
-    assert len(flushed) == 1
+    assert flushed == ["file", "folder"]
 
 
 def test_closing_commits_and_an_exception_does_not(tmp_path: Path) -> None:
