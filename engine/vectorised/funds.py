@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ConfigError
@@ -23,6 +24,7 @@ __all__ = ["Funds", "ShortOfFundsError", "funds_of", "require_enough"]
 
 _BPS = Decimal(10_000)
 _MARGIN = 1e-9
+_BITS = 1e-14  # some roundings of a float
 _LEAST = 1e-6  # roundings to units of 1e-8
 
 
@@ -93,7 +95,7 @@ def require_enough(
 
         q P / L + q P r  <=  balance + profit of what it closes at P - q P r of that
 
-    at the price expected (the close it is decided at) and at the price it fills at; likewise
+    at the price expected when it is decided and at the price it fills at; likewise
     for the strategy's own capital, of which q P <= max_position_size L is required as well.
 
     Args:
@@ -113,7 +115,8 @@ def require_enough(
     # No entry is the change after index -1: at the first one there is nothing yet, 0 x anything.
     entered = filled[entries - 1]
     before = np.where(entries > 0, earned[entries - 1], 0.0)
-    expected = closes[changes.row[entries]] * (1.0 + float(funds.slippage))
+    buys = changes.after[entries] > 0
+    least_expected, expected = _expected(funds, closes[changes.row[entries]], buys)
     size, rate = float(funds.quantity), float(funds.fee_rate)
     needs = np.zeros(entries.size)
     for price in (expected, filled[entries]):
@@ -133,15 +136,29 @@ def require_enough(
             at = int(short.argmax())
             raise _short(funds, int(changes.row[entries[at]]), name, wanted[at], most[at])
     least = float(funds.instrument.min_notional)
-    small = size * expected <= least * (1.0 + _MARGIN)
+    small = size * least_expected <= least * (1.0 + _MARGIN)
     if least and small.any():
         at = int(small.argmax())
         raise ShortOfFundsError(
             f"strategy {funds.strategy!r}: the entry decided at candle "
-            f"{changes.row[entries[at]]} comes to {size * expected[at]:.10g} "
+            f"{changes.row[entries[at]]} comes to {size * least_expected[at]:.10g} "
             f"{funds.instrument.quote}, min_notional is {least:.10g}; set a larger sizing.value, "
             f"or {INSTEAD}"
         )
+
+
+def _expected(funds: Funds, closes: Floats, buys: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return the lowest and the highest price each entry may have been expected to fill at.
+
+    A buyer expects the close with slippage, rounded up to a tick; a seller the close itself. The
+    two prices differ only where that rounding hangs on the last bits of a float, by a whole tick.
+    """
+    if not funds.slippage:
+        return closes, closes
+    tick = float(funds.instrument.tick_size)
+    worse = closes * (1.0 + float(funds.slippage)) / tick
+    low, high = (np.ceil(worse * (1.0 + sign * _BITS)) * tick for sign in (-1, 1))
+    return np.where(buys, low, closes), np.where(buys, high, closes)
 
 
 def _short(funds: Funds, row: int, limit: str, wanted: float, most: float) -> ShortOfFundsError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from engine.config import RunConfig
@@ -163,7 +163,7 @@ def test_trades_and_profit_are_those_of_the_event_driven_backtest(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rule_set=rule_sets(),
@@ -173,7 +173,22 @@ def test_trades_and_profit_are_those_of_the_event_driven_backtest(
     leverage=st.sampled_from([1, 2]),
     execution=executions,
     min_notional=st.sampled_from(["0", "100"]),
+    tick_size=st.sampled_from(["0.00000001", "0.01", "0.5", "3"]),
     seed=st.integers(0, 100_000),
+)
+@example(  # a sale just below min_notional: only a buyer expects slippage
+    rule_set={
+        "entry": {"condition": "not (rising(close, 1))"},
+        "short_entry": {"condition": "not (open < close)"},
+    },
+    balance=80,
+    capital=None,
+    position_size="1",
+    leverage=2,
+    execution={"taker_fee_bps": "0", "slippage_bps": "5", "latency_ms": 0},
+    min_notional="100",
+    tick_size="0.00000001",
+    seed=73979,
 )
 def test_where_money_is_short_the_result_is_refused_or_equal(
     *,
@@ -188,6 +203,7 @@ def test_where_money_is_short_the_result_is_refused_or_equal(
     leverage: int,
     execution: dict[str, Any],
     min_notional: str,
+    tick_size: str,
     seed: int,
 ) -> None:
     run = run_of(
@@ -209,7 +225,7 @@ def test_where_money_is_short_the_result_is_refused_or_equal(
         },
         execution=execution,
         account={"balances": {"USDT": balance}},
-        instrument={"min_notional": min_notional},
+        instrument={"min_notional": min_notional, "tick_size": tick_size},
     )
     candles = candles_of(60, seed)
     expected = play(run, candles)
