@@ -80,7 +80,7 @@ class _Planner:
         self, desired: Desired, actual: Actual, history: History, settings: SupervisionSettings
     ) -> None:
         self._desired = desired
-        self._wanted = {entry.id: entry for entry in desired.strategies}
+        self._wanted = {entry.id: entry for entry in sorted(desired.strategies, key=_id)}
         self._actual = actual
         self._history = history
         self._settings = settings
@@ -187,7 +187,8 @@ class _Planner:
     def set_statuses(self) -> None:
         """Pause and resume what is in a running host; set the status of what is in none."""
         places = self._places()
-        for name in sorted(self._wanted.keys() | self._actual.strategies.keys()):
+        unwanted = sorted(self._actual.strategies.keys() - self._wanted.keys())
+        for name in (*self._wanted, *unwanted):
             status = self._status(name)
             host = places.get(name)
             wanted = self._wanted.get(name)
@@ -223,7 +224,7 @@ class _Planner:
         homes = {name: host for host in shared for name in self._continuing(host)} | places
         targets: dict[str, str] = {}
         pooled: dict[str, str | None] = {}
-        for name, wanted in sorted(self._wanted.items()):
+        for name, wanted in self._wanted.items():
             record = self._history.of(wanted)
             if wanted.status == "stopped" or record.verdict:
                 continue
@@ -253,17 +254,19 @@ class _Planner:
         """End hosts nothing belongs in, unless they run and what they carry is still to move."""
         tasks = set(targets.values())
         for name, host in sorted(self.live.items()):
-            is_left = host.state == "starting" or targets.keys().isdisjoint(self.carried[name])
-            if name not in tasks and is_left:
+            if name in tasks:
+                continue
+            if host.state == "starting" or targets.keys().isdisjoint(self.carried[name]):
                 self._end(host, "nothing belongs in it")
 
     def move(self, targets: Mapping[str, str]) -> None:
         """Move instances to where they belong, if both ends are running."""
         running = {name for name, host in self.live.items() if host.state == "running"}
         places = self._places()
-        for name, target in sorted(targets.items()):
-            place = places.get(name, "")
-            if place == target or target not in running or (place and place not in running):
+        astray = sorted(name for name, target in targets.items() if places.get(name) != target)
+        for name in astray:
+            place, target = places.get(name, ""), targets[name]
+            if target not in running or (place and place not in running):
                 continue
             self.actions.append(Move(name, place, target))
             if place:
@@ -274,14 +277,14 @@ class _Planner:
         """Start or recover the hosts that are missing and due."""
         places = self._places()
         missing: dict[str, list[str]] = {}
-        for name, target in sorted(targets.items()):
+        for name, target in targets.items():
             if target not in self.live:
                 members = missing.setdefault(target, [])
                 if name not in places:
                     members.append(name)
         for host, members in sorted(missing.items()):
             if self._is_due(host):
-                self._start(host, members)
+                self._start(host, sorted(members))
 
     def _is_due(self, host: str) -> bool:
         record = self._history.hosts.get(host)
@@ -310,6 +313,10 @@ class _Planner:
             and self._version(wanted) == wanted.version
             and self._status(name) is not Status.STOPPED
         ]
+
+
+def _id(strategy: DesiredStrategy) -> str:
+    return strategy.id
 
 
 def _verdict_text(causes: tuple[str, ...]) -> str:

@@ -439,14 +439,14 @@ def take(world: World, step: str, argument: object) -> None:
 
 
 @given(any_world())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_any_state_becomes_the_desired_one(world: World) -> None:
     world.settle()
     world.check_is_as_desired()
 
 
 @given(any_world(), st.lists(STEPS, max_size=25), BUGS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_crashes_hangs_restarts_and_changes_of_mind_end_as_desired(
     world: World, steps: list[tuple[str, object]], bugs: dict[tuple[str, int], str]
 ) -> None:
@@ -481,7 +481,7 @@ def test_what_is_as_desired_is_left_alone(world: World, step_s: float) -> None:
 
 
 @given(any_world(), st.sampled_from(NAMES), st.sampled_from(["running", "paused", "stopped"]))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_a_wish_for_a_strategy_of_its_own_host_touches_nothing_else(
     world: World, name: str, status: str
 ) -> None:
@@ -506,3 +506,38 @@ def test_the_same_seed_gives_the_same_course() -> None:
         return world.log
 
     assert course() == course()
+
+
+def a_pool(bug: str) -> World:
+    """Return a world in which one of three strategies of a pooled host has a bug."""
+    strategies = tuple(DesiredStrategy(name, "running", "pooled", 1) for name in "abc")
+    return World(Desired(strategies, 1), bugs={("b", 1): bug})
+
+
+@pytest.mark.parametrize(
+    ("bug", "ends", "status"), [("hang", 3, Status.PAUSED), ("crash", 0, Status.ERROR)]
+)
+def test_a_culprit_goes_apart_and_after_three_strikes_aside(
+    bug: str, ends: int, status: Status
+) -> None:
+    world = a_pool(bug)
+    world.settle()
+    assert [action for action in world.log if not isinstance(action, EndHost)][:-1] == [
+        StartHost("pool:0", 1, "pooled", ("a", "b", "c")),
+        StartHost("b", 1, "dedicated", ("b",)),
+        RecoverHost("pool:0", 2, ("a", "c")),
+        RecoverHost("b", 2, ("b",)),
+    ]
+    assert sum(isinstance(action, EndHost) for action in world.log) == ends
+    assert world.strategies["b"].status is status
+    assert world.strategies["a"].status is world.strategies["c"].status is Status.RUNNING
+    causes = world.history.strategies["b"].causes
+    assert [cause.split(", ")[0] for cause in causes] == ["host 'pool:0'", "host 'b'", "host 'b'"]
+
+
+def test_a_mended_version_goes_back_to_the_pool() -> None:
+    world = a_pool("hang")
+    world.settle()
+    strategies = tuple(DesiredStrategy(name, "running", "pooled", 1) for name in "ac")
+    world.desired = Desired((*strategies, DesiredStrategy("b", "running", "pooled", 2)), 1)
+    assert world.reconcile() == [Move("b", "", "pool:0")]
