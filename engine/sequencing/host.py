@@ -282,6 +282,7 @@ class HostRunner(Generic[InstanceT]):
         self._seats: dict[str, _Seat[InstanceT]] = {}
         self._dropped: dict[str, _Seat[InstanceT]] = {}
         self._routes: dict[str, _Route[InstanceT]] = {}
+        self._held = 0
         self._fresh: list[_Route[InstanceT]] = []
         self._ready: deque[_Seat[InstanceT]] = deque()
         self._blocked: dict[int, dict[_Seat[InstanceT], None]] = {}
@@ -347,6 +348,8 @@ class HostRunner(Generic[InstanceT]):
             route.add(seat, stands.next_seq.get(stream, 0))
         if is_live:
             self._enter(seat)
+        else:
+            self._held += 1
 
     def _enter(self, seat: _Seat[InstanceT]) -> None:
         self._reach = min(self._reach, seat.through)
@@ -429,6 +432,7 @@ class HostRunner(Generic[InstanceT]):
         self._contain(seat, lambda: seat.go_live(live_from, events))
         if seat.state is _HELD:
             seat.state = _IDLE
+            self._held -= 1
             self.matched = max(self.matched, live_from - 1)
             self._make_ready(seat)
             self.renew()
@@ -683,6 +687,8 @@ class HostRunner(Generic[InstanceT]):
         elif seat.state is _BLOCKED:
             # The bucket stays, empty or not: its slice is in the heap once, and leaves with it.
             del self._blocked[seat.waiting][seat]
+        elif seat.state is _HELD:
+            self._held -= 1
 
     # ------------------------------------------------------------------ what is told
 
@@ -699,7 +705,7 @@ class HostRunner(Generic[InstanceT]):
         if self._ready:
             return False
         waiting = len(self._expecting) + sum(map(len, self._blocked.values()))
-        return waiting == sum(seat.state is not _HELD for seat in self._seats.values())
+        return waiting == len(self._seats) - self._held
 
     def answer(self) -> Answer | None:
         """Return what the order manager has not been told yet, None if nothing is new.

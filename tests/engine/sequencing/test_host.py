@@ -685,6 +685,22 @@ def test_candles_are_left_alone_only_if_all_wait() -> None:
     assert not host.awaits_release
 
 
+def test_one_that_is_not_live_does_not_keep_the_host_looking_at_candles() -> None:
+    a, b = Recorder("a"), Recorder("b")
+    host = a_host(a)
+    host.add(b, [STREAM], is_live=False)
+    host.add(Recorder("c"), [STREAM], is_live=False)
+    host.remove("c")
+    host.offer(a_batch(0, 1))
+    a.expects_event = True
+    assert told(host) == (-1, 0)
+    assert host.awaits_release
+    host.go_live("b", 0, [])
+    assert told(host) == (-1, 0)
+    assert b.seen == ["candle 0"]
+    assert not host.awaits_release
+
+
 def test_a_mark_before_the_slice_announced_is_not_left_alone() -> None:
     both = Recorder("both")
     host: HostRunner[Recorder] = HostRunner("h", 1)
