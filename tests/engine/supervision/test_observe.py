@@ -124,6 +124,14 @@ def test_standing_still_counts_from_when_there_is_something_to_answer() -> None:
     assert is_closed(look(idle, fresh, seen(still, now=205.1, feed=11)))
 
 
+def test_a_standstill_noted_before_the_machine_was_restarted_counts_from_now() -> None:
+    history = look(seen(a_host(answered_at=9000.0, pinged_at=9000.0), now=9000.0, feed=11))
+    still = a_host(epoch=1, answered_at=0.0, pinged_at=26.0)
+    early, late = (seen(still, now=second, feed=11) for second in (20.0, 25.1))
+    assert not is_closed(look(early, history=history))
+    assert is_closed(look(early, late, history=history))
+
+
 def test_memory_of_a_shared_process_is_nobodys_fault() -> None:
     host = a_host("pool:0", memory_bytes=600_000_000, instances=("a", "b"))
     assert not is_closed(look(seen(host)), "pool:0")

@@ -187,6 +187,12 @@ CASES = [
         [Move("a", "pool:0", "a")],
     ),
     Case(
+        "out of a pooled host that starts: waited for",
+        [wish("a"), wish("b", "pooled")],
+        [host("pool:0", "a", "b", state="starting"), host("a")],
+        [],
+    ),
+    Case(
         "into the pool",
         [wish("a", "pooled"), wish("b", "pooled")],
         [host("a", "a"), host("pool:0", "b"), host("pool:1")],
@@ -215,6 +221,12 @@ CASES = [
         [wish(name, "pooled") for name in "abc"],
         [host("pool:0", "a"), host("pool:1", "b"), host("pool:2", "c")],
         [Move("c", "pool:2", "pool:0"), EndHost("pool:2", 1, IDLE)],
+    ),
+    Case(
+        "fewer pooled hosts while the last one starts: nothing is lost by ending it",
+        [wish(name, "pooled") for name in "abc"],
+        [host("pool:0", "a"), host("pool:1", "b"), host("pool:2", "c", state="starting")],
+        [EndHost("pool:2", 1, IDLE), Move("c", "", "pool:0")],
     ),
     Case(
         "found alive",
