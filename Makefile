@@ -52,6 +52,11 @@ test: setup ## Run the whole test suite
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors"
 	$(BIN)/pytest -q -m actors
 
+.PHONY: chaos
+chaos: setup ## Kill processes of a running engine for a long time (KILLS=200 SEED=1)
+	CHORUS_CHAOS_KILLS=$(or $(KILLS),200) CHORUS_CHAOS_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -q -m actors tests/chaos
+
 .PHONY: quick
 quick: setup ## Run the tests that take less than a minute together
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow"

@@ -8,7 +8,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ _LOCK_NAME = "in-use.lock"
 _LONGEST_HOME = 26
 """Ray's own sockets lie up to 80 bytes below, and the system allows 107 in all."""
 
+_MEANWHILE_EVERY_S = 0.02
+
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 ACTOR_OPTIONS: dict[str, Any] = {
@@ -35,7 +38,7 @@ ACTOR_OPTIONS: dict[str, Any] = {
 
 
 @contextlib.contextmanager
-def embedded_cluster(actors: int) -> Iterator[Path]:
+def embedded_cluster(actors: int, *, meanwhile: Callable[[], object] = bool) -> Iterator[Path]:
     """Run Ray in this process tree for the length of a `with` block.
 
     Nothing listens beyond this machine, no dashboard, no log forwarding, and nothing is left
@@ -43,6 +46,8 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
 
     Args:
         actors: How many actors will be started; sizes the process table.
+        meanwhile: Called again and again in this thread until Ray is there. Ray puts handlers of
+            its own in the place of the program's; whoever wants a signal takes it back here.
 
     Yields:
         A private folder (mode 0700) for the engine's sockets.
@@ -53,21 +58,38 @@ def embedded_cluster(actors: int) -> Iterator[Path]:
     # The lock says "in use" to every other engine, and goes with the process however it ends.
     lock = os.open(folder / _LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    # Ray's processes die with the thread that started them, so it has to live as long as they do.
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray")
     try:
-        ray.init(
-            address="local",
-            num_cpus=max(os.cpu_count() or 1, 1 + actors // 1000),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _temp_dir=str(folder / "ray"),
-        )
+        _start_ray(thread, actors, folder / "ray", meanwhile)
         yield folder / "data"
     finally:
         ray.shutdown()
+        thread.shutdown()
         os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_ray(
+    thread: ThreadPoolExecutor, actors: int, folder: Path, meanwhile: Callable[[], object]
+) -> None:
+    """Start Ray in another thread, so that this one keeps serving signals."""
+    # Outside the main thread Ray sets no handler that ends the program, and warns that it did not.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    starting = thread.submit(
+        ray.init,
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, 1 + actors // 1000),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+    )
+    while not wait([starting], timeout=_MEANWHILE_EVERY_S).done:
+        meanwhile()
+    meanwhile()
+    starting.result()
 
 
 def _home() -> Path:

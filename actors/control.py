@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
 import msgspec
 import zmq
 
+from actors.services import ServiceAwayError
 from actors.wire import (
     Endpoints,
     Mailbox,
@@ -44,6 +46,9 @@ __all__ = [
     "Repeat",
     "Request",
 ]
+
+
+_LOOK_EVERY_S = 0.25
 
 
 class AskOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
@@ -175,13 +180,26 @@ class ControlHub:
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def ask(
-        self, host: str, epoch: int, request: Request, *, timeout_s: float
+        self,
+        host: str,
+        epoch: int,
+        request: Request,
+        *,
+        timeout_s: float,
+        is_gone: Callable[[], bool],
     ) -> StrategyOutcome | None:
         """Have a strategy actor carry out a request between two candles; any thread may ask.
 
+        Args:
+            host: Participant id.
+            epoch: Number of its start.
+            request: What to do.
+            timeout_s: How long to wait.
+            is_gone: Asked now and then; True gives up, its process has ended.
+
         Raises:
-            ChorusError: It refused, or did not answer in time: its own code does not return, or
-                its process is gone.
+            ServiceAwayError: Its process has ended.
+            ChorusError: It refused, or did not answer in time: its own code does not return.
         """
         number = next(self._numbers)
         reply: Future[StrategyOutcome | None] = Future()
@@ -192,11 +210,18 @@ class ControlHub:
             self._router.send_multipart([identity(host, epoch), call])
 
         self._mailbox.post(send)
-        try:
-            return reply.result(timeout_s)
-        except TimeoutError as error:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return reply.result(_LOOK_EVERY_S)
+            except TimeoutError:
+                gone = is_gone()
+                if not gone and time.monotonic() < deadline:
+                    continue
             self._mailbox.post(lambda: self._waiting.pop(number, None))
-            raise ChorusError(f"strategy {host!r}: no answer within {timeout_s:g} s") from error
+            if gone:
+                raise ServiceAwayError(f"strategy {host!r}: its process has ended")
+            raise ChorusError(f"strategy {host!r}: no answer within {timeout_s:g} s")
 
     def _serve(self) -> None:
         poller = zmq.Poller()

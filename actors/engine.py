@@ -85,7 +85,7 @@ def running_engine(
         ChorusError: It cannot be started, or `stop` said so.
     """
     types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
-    with embedded_cluster(len(config.strategies)) as folder:
+    with embedded_cluster(len(config.strategies), meanwhile=stop) as folder:
         plan = EnginePlan(
             config=config,
             plugin_files={name: str(loaded.file) for name, loaded in types.items()},

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
 from actors.control import CatchUp, ControlHub, GoLive, Recover, Repeat, Request
-from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call, call_service, failure_text
+from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call, failure_text
 from actors.strategy import StrategyActor, StrategySpec
 from actors.wire import Endpoints, start_name
 from engine.config import RunConfig, StrategyConfig
@@ -33,6 +33,9 @@ ATTACH_POLL_S = 0.02
 MAX_STRIKES = 3
 """Deaths in a row without any progress after which a strategy is given up."""
 
+HEALTHY_AFTER_S = 60.0
+"""Progress or not: whoever lives as long as this starts with no strikes again."""
+
 
 class Hosted:
     """One strategy and the actor that runs it now, if any.
@@ -45,7 +48,10 @@ class Hosted:
         failure: Why there is no actor although there should be one; empty otherwise.
         status: The newest status it sent.
         outcome: What it knew when it was stopped; None while it runs or if it could not be asked.
-        strikes: How often its process died at the slice `struck_at` + 1 without getting beyond.
+        is_live: Whether the actor takes part.
+        is_away: Its process died, and it has yet to come back.
+        strikes: How often its process died without getting beyond slice `struck_at`, the last
+            time at `struck_s` of the monotonic clock.
     """
 
     def __init__(self, config: StrategyConfig, plugin_file: str) -> None:
@@ -57,8 +63,11 @@ class Hosted:
         self.failure = ""
         self.status = idle_status(config)
         self.outcome: StrategyOutcome | None = None
+        self.is_live = False
+        self.is_away = False
         self.strikes = 0
         self.struck_at = -1
+        self.struck_s = 0.0
 
     @property
     def name(self) -> str:
@@ -106,8 +115,13 @@ class Fleet:
         Raises:
             ChorusError: It refused, or did not answer in time.
         """
+        running = member.running
+
+        def is_gone() -> bool:
+            return running is None or bool(ray.wait([running], timeout=0)[0])
+
         host, epoch = member.config.id, member.epoch
-        return self._control.ask(host, epoch, request, timeout_s=timeout_s)
+        return self._control.ask(host, epoch, request, timeout_s=timeout_s, is_gone=is_gone)
 
     def add(self, config: StrategyConfig, plugin_file: str) -> Hosted:
         """Take in a strategy that was not there at the start; `start` starts it."""
@@ -152,6 +166,10 @@ class Fleet:
 
     def _spawn(self, member: Hosted) -> None:
         config = member.config
+        if member.actor is not None:
+            ray.kill(member.actor, no_restart=True)
+        member.running = None
+        member.is_live = False
         member.epoch += 1
         member.failure = ""
         member.outcome = None
@@ -177,8 +195,8 @@ class Fleet:
         """Wait until candles reach the actor and the order manager can write to it."""
         host, deadline = member.config.id, time.monotonic() + START_TIMEOUT_S
         while not (
-            member.name in call_service(self._market.attached)
-            and call_service(self._orders.has_met, host, member.epoch)
+            member.name in call(self._market.attached.remote())
+            and call(self._orders.has_met.remote(host, member.epoch))
         ):
             if ray.wait([member.running], timeout=0)[0]:
                 call(member.running)
@@ -200,26 +218,43 @@ class Fleet:
             self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
         )
         self.ask(member, GoLive(live_from, events))
+        member.is_live = True
 
     def recover(self, member: Hosted, cause: str) -> None:
         """Let a strategy whose process died live on in a new one, as if nothing had happened.
 
         The order manager waits for it meanwhile. One that dies again and again without answering
         a single candle in between is given up at the third time.
+
+        Raises:
+            ServiceAwayError: Market data or the order manager is away too; `bring_back` later.
         """
-        host = member.config.id
-        through = call_service(self._orders.through_of, host)
-        member.strikes = member.strikes + 1 if through == member.struck_at else 1
-        member.struck_at = through
+        host, now = member.config.id, time.monotonic()
+        through = call(self._orders.through_of.remote(host))
+        is_same = through == member.struck_at and now - member.struck_s < HEALTHY_AFTER_S
+        member.strikes = member.strikes + 1 if is_same else 1
+        member.struck_at, member.struck_s = through, now
         if member.strikes >= MAX_STRIKES:
             times = f"{cause}; {member.strikes} times after slice {through}"
             self.end(member, times, failed=True)
             return
+        member.is_away = True
+        self.bring_back(member)
+
+    def bring_back(self, member: Hosted) -> None:
+        """Start a process for a strategy that is away.
+
+        Raises:
+            ServiceAwayError: Market data or the order manager is away too; try again later.
+        """
         self._spawn(member)
         try:
             for step in (self._connect_up, self._await_met, self._resume):
                 step(member)
+            member.is_away = False
         except ServiceAwayError as error:
+            if member.running is None or not ray.wait([member.running], timeout=0)[0]:
+                raise
             self.recover(member, str(error))
         except ChorusError as error:
             self.end(member, start_failure(error), failed=True)
@@ -227,36 +262,39 @@ class Fleet:
     def _resume(self, member: Hosted) -> None:
         past = call(self._orders.rejoin.remote(member.config.id, member.epoch))
         self.ask(member, Recover(past), timeout_s=START_TIMEOUT_S)
+        member.is_live = True
 
     def repeat_all(self, reign: int) -> None:
         """Have everybody tell a new order manager what it may not know."""
         for member in self.hosted.values():
-            if member.actor is not None:
+            if member.is_live:
                 # One that does not answer is found by whoever looks after stalls and deaths.
                 with contextlib.suppress(ChorusError):
                     self.ask(member, Repeat(reign))
 
     def resubscribe(self) -> frozenset[str]:
         """Register everybody's filter with new market data; return who has to be attached."""
-        present = [member for member in self.hosted.values() if member.actor is not None]
+        present = [member for member in self.hosted.values() if member.is_live]
         for member in present:
-            call_service(self._market.subscribe, member.config.id, member.config.streams)
+            call(self._market.subscribe.remote(member.config.id, member.config.streams))
         return frozenset(member.name for member in present)
 
     def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
         """Kill a strategy's actor and let the order manager go on without it."""
+        host = member.config.id
+        # First what may fail because a service is away: then nothing has changed.
+        call(self._orders.leave.remote(host, [host], reason))
+        call(self._market.unsubscribe.remote(host))
         if member.actor is not None:
             ray.kill(member.actor, no_restart=True)
         member.actor = member.running = None
+        member.is_live = member.is_away = False
         if failed:
             member.fail(reason)
-        host = member.config.id
-        call_service(self._orders.leave, host, [host], reason)
-        call_service(self._market.unsubscribe, host)
 
     def ended(self) -> list[tuple[Hosted, str]]:
         """Return the members whose actor ended unasked, each with the cause."""
-        runs = {member.running: member for member in self.hosted.values() if member.running}
+        runs = {m.running: m for m in self.hosted.values() if m.running and not m.is_away}
         if not runs:
             return []
         done, _ = ray.wait(list(runs), num_returns=len(runs), timeout=0)

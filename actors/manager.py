@@ -66,6 +66,7 @@ class StrategyManager:
         self._fleet = Fleet(plan.config, plugin_files=plan.plugin_files, endpoints=self._endpoints)
         self._phase = "starting"
         self._reign = 0
+        self._away: set[str] = set()
         self._deaths: dict[str, tuple[int, int]] = {}
         self._facts: MarketFacts | None = None
         self._progress = DecisionProgress(-1, 0, False, 0.0, [], {})
@@ -120,7 +121,7 @@ class StrategyManager:
     def _await_attached(self, names: set[str]) -> None:
         """Wait until the subscriptions of all these starts are in force."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while absent := names - call_service(self._market.attached):
+        while absent := names - call(self._market.attached.remote()):
             if time.monotonic() > deadline:
                 raise ChorusError(f"{', '.join(sorted(absent))}: no connection to market data")
             time.sleep(0.02)
@@ -132,9 +133,12 @@ class StrategyManager:
             ChorusError: Market data or the order manager failed; the engine cannot go on.
         """
         while True:
-            self._look_after_services()
-            with self._lock:
-                self._look_after_strategies()
+            # A service that goes away in the middle is found, and what was begun is taken up, in
+            # the next round.
+            with contextlib.suppress(ServiceAwayError):
+                self._look_after_services()
+                with self._lock:
+                    self._look_after_strategies()
             if self._progress.finished:
                 self._phase = "done"
                 return
@@ -149,7 +153,7 @@ class StrategyManager:
         services = list(self._services.items())
         ended, _ = ray.wait([ref for _, ref in services], num_returns=len(services), timeout=0)
         for name, running in services:
-            if running in ended:
+            if running in ended or name in self._away:
                 try:
                     ray.get(running)
                 except RayTaskError as error:
@@ -157,11 +161,8 @@ class StrategyManager:
                 except RayActorError as error:
                     self._revive(name, failure_text(error))
                     return
-        try:
-            market: MarketProgress = call(self._market.progress.remote())
-            self._progress = call(self._orders.progress.remote())
-        except ServiceAwayError:
-            return  # its `run` tells in the next round
+        market: MarketProgress = call(self._market.progress.remote())
+        self._progress = call(self._orders.progress.remote())
         if market.failed:
             raise ChorusError(f"market data ended: {market.failed}")
 
@@ -173,15 +174,18 @@ class StrategyManager:
                 be started.
         """
         died_at, times = self._deaths.get(name, (-2, 0))
-        times = times + 1 if died_at == self._progress.decided else 1
+        if name not in self._away:
+            times = times + 1 if died_at == self._progress.decided else 1
         self._deaths[name] = (self._progress.decided, times)
         if times >= MAX_STRIKES:
             raise ChorusError(f"{name} ended {times} times at one slice: {cause}")
+        self._away.add(name)
         with self._lock:
             if name == ORDERS:
                 self._revive_orders()
             else:
                 self._revive_market()
+            self._away.discard(name)
             # Whoever was waited for has the full time again.
             self._progress = msgspec.structs.replace(self._progress, stalled=[])
 
@@ -200,10 +204,13 @@ class StrategyManager:
         self._services[MARKET_DATA] = self._market.run.remote()
         present = self._fleet.resubscribe()
         self._await_attached({*present, start_name(ORDER_MANAGER, self._reign)})
-        decided, known = call_service(self._orders.frontier)
+        decided, known = call(self._orders.frontier.remote())
         call(self._market.begin.remote(decided + 1, known))
 
     def _look_after_strategies(self) -> None:
+        for member in list(self._fleet.hosted.values()):
+            if member.is_away:
+                self._fleet.bring_back(member)
         for member, cause in self._fleet.ended():
             self._fleet.recover(member, cause)
         for stalled in self._progress.stalled:

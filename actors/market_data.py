@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import zmq
 
+from actors.services import ServiceAwayError
 from actors.wire import (
     MARK_TOPIC,
     SLICES_TOPIC,
@@ -99,6 +100,7 @@ class MarketDataActor:
         self._decided = -1
         self._published = -1
         self._start = 0
+        self._is_open = False
         self._finished = False
         self._failed = ""
         self._begin = threading.Event()
@@ -112,6 +114,7 @@ class MarketDataActor:
         """
         self._market: Market = open_market(self._config, self._streams, self._replay)
         market = self._market
+        self._is_open = True
         return MarketFacts(
             base_streams=dict(market.base_streams),
             streams=tuple(market.streams),
@@ -122,6 +125,7 @@ class MarketDataActor:
 
     def subscribe(self, host: str, streams: Sequence[str]) -> None:
         """Register a participant's filter with the distributor; done when this returns."""
+        self._require_open()
         self._mailbox.ask(
             lambda: self._distributor.subscribe(host, streams), timeout_s=CONTROL_TIMEOUT_S
         )
@@ -132,10 +136,12 @@ class MarketDataActor:
 
     def attached(self) -> set[str]:
         """Return the participants whose subscriptions are in force."""
+        self._require_open()
         return set(self._attached)
 
     def progress(self) -> MarketProgress:
         """Return how far publishing has come."""
+        self._require_open()
         return MarketProgress(self._published, self._finished, self._failed)
 
     def begin(self, start: int = 0, known: int = -1) -> None:
@@ -162,15 +168,18 @@ class MarketDataActor:
         Called by a participant that sees a gap, or joins late, in its own time. The market is its
         own log: whatever it has given out it can give out again.
         """
+        self._require_open()
         return self._batch_of(stream, from_seq, to_seq - from_seq, self._published)
 
     def replay_all(self, streams: Sequence[str]) -> tuple[int, list[bytes]]:
         """Return the newest published slice and everything of the streams up to it."""
+        self._require_open()
         published = self._published
         return published, [self._batch_of(stream, 0, None, published) for stream in streams]
 
     def replay_slices(self, start: int, limit: int) -> bytes:
         """Return the published slices from a number on, at most so many, as a `SliceBatch`."""
+        self._require_open()
         published = self._published
         found: list[MarketSlice] = []
         for market_slice in self._market.slices(start):
@@ -178,6 +187,10 @@ class MarketDataActor:
                 break
             found.append(market_slice)
         return msgspec.msgpack.encode(SliceBatch(time.monotonic_ns(), found))
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise ServiceAwayError("market data: it has yet to open the market")
 
     def _batch_of(self, stream: str, from_seq: int, limit: int | None, published: int) -> bytes:
         batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from actors.services import call_service
+from actors.services import ServiceAwayError, call_service
 from actors.wire import (
     SLICES_TOPIC,
     Endpoints,
@@ -141,6 +141,7 @@ class OrderManagerActor:
         self._credit_given = -1
         self._started_ns = 0
         self._finished_ns = 0
+        self._is_open = False
         self._ended = False
         self._stopping = False
         self._mailbox = Mailbox()
@@ -171,6 +172,7 @@ class OrderManagerActor:
         while self._undecided and self._undecided[0][0] <= self._decided:
             self._undecided.popleft()
         self._subscriber.subscribe(attached_topic(start_name(ORDER_MANAGER, reign)))
+        self._is_open = True
 
     @property
     def _decided(self) -> int:
@@ -212,6 +214,7 @@ class OrderManagerActor:
 
     def has_met(self, host: str, epoch: int) -> bool:
         """Tell whether a start of a participant has said hello, so that it can be written to."""
+        self._require_open()
         return (host, epoch) in self._met
 
     def past(self, instances: Sequence[str]) -> tuple[int, list[SliceEvent]]:
@@ -309,7 +312,12 @@ class OrderManagerActor:
             self._account_progress()
 
     def _ask(self, call: Callable[[], T]) -> T:
+        self._require_open()
         return self._mailbox.ask(call, timeout_s=_CONTROL_TIMEOUT_S)
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise ServiceAwayError("order manager: it has yet to live through its journal")
 
     def _take_answers(self) -> None:
         coordinator = self._coordinator

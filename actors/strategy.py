@@ -151,6 +151,8 @@ class StrategyActor:
             ready = poller.poll(0 if more else QUIET_MS)
             if not ready and not more:
                 self._report_status(STATUS_EVERY_NS)
+                # A socket nobody asks does not subscribe again when market data comes back.
+                is_readable(self._subscriber)
                 ready = poller.poll(IDLE_MS)
             for source, _ in ready:
                 self._receive(source)

@@ -90,7 +90,7 @@ class StopRequest:
         if self.signal_name:
             raise KeyboardInterrupt
         self.signal_name = signal.Signals(number).name
-        line = f"stopping: {self.signal_name}; the report follows, a second signal interrupts\n"
+        line = f"stopping: {self.signal_name}; a second signal interrupts\n"
         # Not through `sys.stderr`: the signal may have come while that was being written to.
         os.write(_STDERR, line.encode())
 

@@ -260,7 +260,7 @@ def test_the_first_signal_is_answered_at_once_and_the_second_interrupts(
         assert not stop()
         os.kill(os.getpid(), signal.SIGHUP)
         assert capfd.readouterr().err == (
-            "stopping: SIGHUP; the report follows, a second signal interrupts\n"
+            "stopping: SIGHUP; a second signal interrupts\n"
         )
         assert stop()
         with pytest.raises(KeyboardInterrupt):
