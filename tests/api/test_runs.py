@@ -259,9 +259,7 @@ def test_the_first_signal_is_answered_at_once_and_the_second_interrupts(
     with StopRequest() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGHUP)
-        assert capfd.readouterr().err == (
-            "stopping: SIGHUP; a second signal interrupts\n"
-        )
+        assert capfd.readouterr().err == "stopping: SIGHUP; a second signal interrupts\n"
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
