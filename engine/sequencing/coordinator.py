@@ -262,9 +262,13 @@ class Coordinator:
             conversation this coordinator has no memory of (see `restore`).
         """
         member = self._participants.get(answer.host)
-        if member is None or answer.epoch != member.epoch or not self._converses(member, answer):
+        if member is None or answer.epoch != member.epoch:
             return False
-        self._note_commands(member, answer)
+        # What is rare stays out of the way: every actor's answer to every candle comes by here.
+        if (answer.taken is not None or not member.is_in_step) and not self._heeds(member, answer):
+            return False
+        if answer.commands:
+            self._note_commands(member, answer)
         for entry in answer.decisions:
             if entry.slice > member.through:
                 self._decisions.setdefault(entry.slice, []).append(entry.decision)
@@ -277,11 +281,9 @@ class Coordinator:
             self._restless[member.host] = member
         return True
 
-    def _converses(self, member: _Participant, answer: Answer) -> bool:
-        """Tell whether an answer continues the conversation; one that repeats takes it up."""
-        if answer.taken is None:
-            return member.is_in_step
-        if answer.reign != self._reign:
+    def _heeds(self, member: _Participant, answer: Answer) -> bool:
+        """Take the conversation up if an answer repeats what this coordinator asked for."""
+        if answer.taken is None or answer.reign != self._reign:
             return False
         self._fall_in_step(member, answer.taken)
         return True
