@@ -61,6 +61,7 @@ def test_medians_are_shown_and_all_runs_are_kept(
     assert workload.modes == ["full"]
 
 
+@pytest.mark.slow
 def test_a_folder_gets_results_page_and_chart(
     chorus: Chorus, workload: Workload, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_without_matplotlib_only_the_charts_are_missing(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["results.json", "results.md"]
 
 
+@pytest.mark.slow
 def test_a_baseline_shows_what_changed_beyond_the_spread(
     chorus: Chorus, workload: Workload, tmp_path: Path
 ) -> None:

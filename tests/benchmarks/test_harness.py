@@ -75,6 +75,7 @@ def test_a_defect_of_a_benchmark_is_not_hidden() -> None:
         record([scenario_of(Trial({"n": 1}, raising(ZeroDivisionError()), runs=1))], "full")
 
 
+@pytest.mark.slow
 def test_results_are_handed_on_after_every_benchmark(scenario: MakeScenario) -> None:
     seen: list[Results] = []
     chosen = [scenario([1.0] * 4, name="B-A"), scenario([1.0] * 4, name="B-B")]

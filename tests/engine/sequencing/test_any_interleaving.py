@@ -414,6 +414,7 @@ def assert_same_ledger(config: RunConfig, catalog: Catalog, seed: int) -> None:
     assert network.manager.ledger.sha256() == expected.manager.ledger.sha256()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["independent", "net", "priority", "first"])
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
@@ -451,6 +452,7 @@ def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_
     assert hidden
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_streams_that_orders_are_not_matched_on_give_the_ledger_of_the_sequential_run(

@@ -406,6 +406,7 @@ def test_any_interleaving_with_hosts_gives_the_ledger_of_the_sequential_run(
     assert_same_ledger(a_run(policy), catalog, seed, placement)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_files_that_disagree_give_the_ledger_of_the_sequential_run(
