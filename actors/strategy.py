@@ -209,16 +209,8 @@ class StrategyActor:
         self._is_caught_up = True
 
     def _recover(self, past: Past) -> None:
-        host = self._spec.config.id
         self._read_log()
-        self._runner.recover(
-            joined=past.joined,
-            matched=past.matched,
-            through=past.through,
-            events=past.events[host],
-            inherited=past.inherited[host],
-            commands=past.commands,
-        )
+        self._runner.recover(past)
         self._is_live = True
 
     def _report_status(self, every_ns: int) -> None:
@@ -251,10 +243,10 @@ class StrategyActor:
         elif isinstance(request, Recover):
             self._recover(request.past)
         elif isinstance(request, Repeat):
-            repeated = self._runner.repeat(self._spec.config.id, request.reign)
+            repeated = self._runner.repeat(request.reign)
             self._dealer.send(self._answers.encode(repeated))
         else:
-            self._runner.command(self._spec.config.id, request)
+            self._runner.command(request)
             # On record before anybody is told that it was obeyed.
             self._send_answer()
         return None

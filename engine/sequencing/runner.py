@@ -21,6 +21,7 @@ from engine.instance.commands import Command
 from engine.sequencing.messages import (
     Answer,
     CandleBatch,
+    Past,
     Release,
     SliceCommand,
     SliceDecision,
@@ -34,6 +35,8 @@ __all__ = ["InstanceRunner", "RunnableInstance"]
 
 class RunnableInstance(Protocol):
     """What the runner needs of an instance; see `engine.instance.Instance`."""
+
+    id: str
 
     def on_candle(self, candle: Candle) -> Decision | None:
         """Process a closed candle."""
@@ -218,14 +221,14 @@ class InstanceRunner:
         while told and told[0].slice < self.matched:
             told.popleft()
 
-    def command(self, instance_id: str, command: Command) -> None:
+    def command(self, command: Command) -> None:
         """Have the instance obey, and put on record when it did.
 
         Raises:
             ChorusError: It refused; nothing has changed.
         """
         self.instance.on_command(command)
-        self._commands.append(SliceCommand(instance_id, self._processed, self._taken, command))
+        self._commands.append(SliceCommand(self.instance.id, self._processed, self._taken, command))
 
     def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
         """Process queued candles until one must wait, none is left or the caller says stop.
@@ -293,34 +296,22 @@ class InstanceRunner:
         self.matched = max(self.matched, live_from - 1)
         self._is_live = True
 
-    def recover(
-        self,
-        *,
-        joined: int,
-        matched: int,
-        through: int,
-        events: Sequence[SliceEvent],
-        inherited: int,
-        commands: Sequence[SliceCommand],
-    ) -> None:
+    def recover(self, past: Past) -> None:
         """Become what an instance was whose process died, step by step as it went.
 
         Every candle published so far has been offered. An instance is a function of its candles,
         events and commands, so going through them again gives its very state and decisions; those
-        the order manager has already are not told again.
-
-        Args:
-            joined: First slice it took part in.
-            matched: Newest slice the order manager has matched: up to it every event is known.
-                What was processed beyond is processed again in the ordinary way.
-            through: Newest slice the order manager has an answer to.
-            events: Every order event, oldest first.
-            inherited: How many of them happened before it took part.
-            commands: What it was told since then.
+        the order manager has already are not told again. Every event is known up to the newest
+        slice matched, the newest answered and the last command obeyed; what was processed beyond
+        is processed again in the ordinary way. Stopping short of what was answered would let a new
+        command change what the order manager relies on.
         """
-        self.relive(joined - 1, events[:inherited])
+        own = self.instance.id
+        known = max(past.matched, past.through, *(command.slice for command in past.commands))
+        events, inherited = past.events[own], past.inherited[own]
+        self.relive(past.joined - 1, events[:inherited])
         self._is_live = True
-        queue, due = self._queue, deque(commands)
+        queue, due = self._queue, deque(past.commands)
         to_take = deque(events[inherited:])
         while True:
             while due and due[0].slice <= self._processed and due[0].taken <= self._taken:
@@ -328,16 +319,16 @@ class InstanceRunner:
             if to_take and (not queue or _is_before(to_take[0], queue[0][0])):
                 self.instance.on_event(to_take.popleft().event)
                 self._taken += 1
-            elif queue and queue[0][0] <= matched:
+            elif queue and queue[0][0] <= known:
                 self._process(queue[0][0])
             else:
                 break
-        self._commands = list(commands)
-        self._told_commands = len(commands)
-        self.matched = max(self.matched, matched)
-        self._answered_through = min(self.through, through)
-        self._told = deque(entry for entry in self._decisions if entry.slice <= through)
-        self._decisions = [entry for entry in self._decisions if entry.slice > through]
+        self._commands = list(past.commands)
+        self._told_commands = len(past.commands)
+        self.matched = max(self.matched, past.matched)
+        self._answered_through = min(self.through, past.through)
+        self._told = deque(entry for entry in self._decisions if entry.slice <= past.through)
+        self._decisions = [entry for entry in self._decisions if entry.slice > past.through]
 
     def _process(self, number: int) -> None:
         """Process the candles of the slice at the head of the queue."""
@@ -376,7 +367,9 @@ class InstanceRunner:
         ):
             waiting = self.through + 1
         progressed = self.through != self._answered_through
-        if not progressed and not self._decisions and (waiting < 0 or waiting == self._announced):
+        commands = self._commands[self._told_commands :]
+        is_news = waiting >= 0 and waiting != self._announced
+        if not (progressed or is_news or self._decisions or commands):
             return None
         self._answered_through = self.through
         self._announced = waiting
@@ -384,17 +377,15 @@ class InstanceRunner:
         if decisions:
             self._told.extend(decisions)
         published_ns = self._published_ns if progressed and not queue else 0
-        commands = self._commands[self._told_commands :]
         self._told_commands = len(self._commands)
         return Answer(
             self.host, self.epoch, self.through, waiting, published_ns, decisions, commands
         )
 
-    def repeat(self, instance_id: str, reign: int) -> Answer:
+    def repeat(self, reign: int) -> Answer:
         """Return everything an order manager that has lost its memory may not know.
 
         Args:
-            instance_id: Whose events are counted.
             reign: Number of the present order manager's life; releases of earlier ones, still
                 under way, are ignored from here on.
         """
@@ -412,7 +403,7 @@ class InstanceRunner:
             0,
             list(self._told),
             list(self._commands),
-            {instance_id: self._taken},
+            {self.instance.id: self._taken},
             reign,
         )
 

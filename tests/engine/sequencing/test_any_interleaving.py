@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 import polars as pl
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from engine.backtest import Backtest
 from engine.catalog import Catalog, default_folders, discover
 from engine.config import RunConfig
-from engine.instance import Instance, build
+from engine.instance import Instance, Pause, Resume, Status, build
 from engine.market import Market, open_market
 from engine.money import instruments_by_symbol
 from engine.sequencing import (
@@ -26,9 +27,10 @@ from engine.sequencing import (
     Record,
     Recorder,
     Release,
+    SliceCommand,
 )
 from engine.trading import Ledger, OrderManager
-from engine.types import MarketSlice
+from engine.types import Decision, MarketSlice, OrderEvent
 
 TWO_STREAMS = """
 from strategies import Strategy, StrategyMetadata
@@ -198,10 +200,17 @@ class Network:
     """Delivers every message late, in any order two different senders allow."""
 
     def __init__(
-        self, config: RunConfig, catalog: Catalog, seed: int, *, kills: float = 0.0
+        self,
+        config: RunConfig,
+        catalog: Catalog,
+        seed: int,
+        *,
+        kills: float = 0.0,
+        orders_given: float = 0.0,
     ) -> None:
         market = market_of(config)
         self.config, self.catalog, self.market, self.kills = config, catalog, market, kills
+        self.orders_given = orders_given
         self.memory = Memory()
         self.published: list[MarketSlice] = []
         self.reign = 0
@@ -291,15 +300,7 @@ class Network:
         self.killed["runner"] += 1
         runner = self.a_runner(host, epoch=self.runners[host].epoch + 1)
         self.offer(runner, self.published)
-        past = self.coordinator.rejoin(host, epoch=runner.epoch)
-        runner.recover(
-            joined=past.joined,
-            matched=past.matched,
-            through=past.through,
-            events=past.events[host],
-            inherited=past.inherited[host],
-            commands=past.commands,
-        )
+        runner.recover(self.coordinator.rejoin(host, epoch=runner.epoch))
         self.runners[host] = runner
         self.releases[host].clear()
 
@@ -319,7 +320,7 @@ class Network:
             for lost in (self.to_manager[host], self.releases[host]):
                 for _ in range(self.random.randint(0, len(lost))):
                     lost.popleft()
-            self.to_manager[host].append(runner.repeat(host, self.reign))
+            self.to_manager[host].append(runner.repeat(self.reign))
 
     def run_one(self, host: str) -> bool:
         runner, busy = self.runners[host], False
@@ -333,6 +334,12 @@ class Network:
         if self.releases[host] and self.random.random() < 0.7:
             runner.release(self.releases[host].popleft())
             busy = True
+        if self.random.random() < self.orders_given:
+            assert isinstance(runner.instance, Instance)
+            if runner.instance.status is Status.RUNNING:
+                runner.command(Pause())
+            elif runner.instance.status is Status.PAUSED:
+                runner.command(Resume())
         left = self.random.randint(1, 30)
 
         def may_continue() -> bool:
@@ -346,6 +353,10 @@ class Network:
             self.to_manager[host].append(answer)
             busy = True
         return busy
+
+    def commands(self, host: str) -> list[SliceCommand]:
+        """Return what an instance was told, as the coordinator has it."""
+        return self.coordinator.rejoin(host, epoch=self.runners[host].epoch).commands
 
     def finished(self, host: str) -> Instance:
         """Deliver what is still under way to and from an instance, and return it."""
@@ -431,6 +442,74 @@ def test_processes_that_die_and_come_back_leave_the_same_ledger(
     for name, instance in expected.instances.items():
         assert network.manager.ledger.sha256_of(name) == expected.manager.ledger.sha256_of(name)
         assert network.finished(name).snapshot() == instance.snapshot()
+
+
+class Obedient:
+    """An instance of the sequential run, told what it was told elsewhere, at the same steps."""
+
+    def __init__(self, instance: Instance, commands: list[SliceCommand]) -> None:
+        self.instance = instance
+        self.due = deque(commands)
+        self.processed = -1
+        self.taken = 0
+
+    def obey(self) -> None:
+        while self.due and self._is_time(self.due[0]):
+            self.instance.on_command(self.due.popleft().command)
+
+    def _is_time(self, told: SliceCommand) -> bool:
+        return told.slice <= self.processed and told.taken <= self.taken
+
+    def take(self, event: OrderEvent) -> None:
+        self.instance.on_event(event)
+        self.taken += 1
+        self.obey()
+
+    def process(self, market_slice: MarketSlice, streams: Collection[str]) -> list[Decision]:
+        candles = [candle for candle in market_slice.candles if candle.stream in streams]
+        found = [decision for c in candles if (decision := self.instance.on_candle(c)) is not None]
+        if candles:
+            self.processed = market_slice.number
+            self.obey()
+        return found
+
+
+def sequential_with_commands(network: Network) -> tuple[OrderManager, dict[str, Obedient]]:
+    config = network.config
+    manager = OrderManager(config, base_streams=network.market.base_streams, ledger=Ledger())
+    told = {}
+    for strategy in config.strategies:
+        manager.register(strategy)
+        instance = network.a_runner(strategy.id, epoch=0).instance
+        assert isinstance(instance, Instance)
+        told[strategy.id] = Obedient(instance, network.commands(strategy.id))
+    for market_slice in network.published:
+        for event in manager.match(market_slice):
+            told[event.instance].take(event)
+        decisions = [
+            decision
+            for name, each in told.items()
+            for decision in each.process(market_slice, network.streams[name])
+        ]
+        for event in manager.decide(market_slice, decisions):
+            told[event.instance].take(event)
+    return manager, told
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_commands_are_obeyed_at_the_same_step_by_whoever_comes_back(
+    catalog: Catalog, seed: int
+) -> None:
+    network = Network(a_run("independent"), catalog, seed, kills=0.05, orders_given=0.02)
+    network.play()
+    found = {name: network.finished(name).snapshot() for name in network.runners}
+    manager, told = sequential_with_commands(network)
+    assert sum(len(network.commands(name)) for name in told) > 10
+    assert network.manager.ledger.sha256() == manager.ledger.sha256()
+    assert found == {name: each.instance.snapshot() for name, each in told.items()}
+    assert not any(each.due for each in told.values())
 
 
 def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_it(

@@ -28,6 +28,7 @@ class Recorder:
     """An instance that notes what reaches it, and has to wait for late candles only."""
 
     def __init__(self) -> None:
+        self.id = "a"
         self.seen: list[str] = []
         self.expects_event = False
 
