@@ -4,16 +4,18 @@ Twenty strategies of one account want something about one symbol at the same tim
 strategy and account are on, entries get a stop and a target. What is counted goes from the signal
 through risk, arbitration and sizing to the order, its fill and the ledger's hash.
 
-With a journal every slice is waited for until it is on the disk: `decisions` writes what is asked
-for before it is acted upon, `ledger` writes the lines that say what became of it. The file lies in
-the folder for temporary files; where that is no disk (tmpfs), set TMPDIR to one.
+Without a journal the order manager is driven alone. With one it is the coordinator that drives it:
+every strategy is a participant of its own and answers every candle, what it asks for is recorded
+before it is acted upon, and each slice waits for the disk (one commit with fdatasync) before
+anybody is told of it. The file lies in the folder for temporary files; where that is no disk
+(tmpfs), set TMPDIR to one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -24,23 +26,28 @@ from benchmarks.results import Metric, Mode
 from benchmarks.workloads import SYMBOL, macd_rsi
 from engine.config import RunConfig
 from engine.errors import ChorusError
-from engine.journal import Decided, JournalFile, OrderJournal
+from engine.journal import JournalFile, OrderJournal
 from engine.market import open_market
-from engine.trading import Ledger, LedgerSink, OrderManager
+from engine.sequencing import Answer, Coordinator, SliceDecision
+from engine.trading import Ledger, OrderManager
 from engine.types import Action, Decision, MarketSlice, Signal
 
 __all__ = ["SCENARIO"]
 
 STRATEGIES = 20
 SLICES = 2000
-DURABLE_SLICES = 300
-"""With a journal: the disk takes milliseconds for each."""
+RECORDED_SLICES = 500
+"""With a journal: some disks take milliseconds for each."""
 WANTS = 0.5
 """Probability that a strategy wants something after a candle."""
 
 POLICIES = ("independent", "net", "priority", "first")
-JOURNALS = ("decisions", "ledger")
-"""Short mode takes the first half of either."""
+"""Short mode takes the first half, and the first with a journal."""
+
+Step = Callable[[MarketSlice, Sequence[Decision]], None]
+"""Carries out one slice with what is asked for after it."""
+
+Driven = Callable[[OrderManager, RunConfig], AbstractContextManager[Step]]
 
 
 def workload(policy: str, slices: int) -> RunConfig:
@@ -95,8 +102,52 @@ def wishes(slices: list[MarketSlice], stream: str) -> list[list[Decision]]:
     return wanted
 
 
-def _prepare(policy: str, journal: str, count: int) -> Measure:
-    run = workload(policy, count)
+@contextmanager
+def _alone(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
+    """Drive an order manager without anything around it."""
+    for strategy in run.strategies:
+        manager.register(strategy)
+
+    def step(market_slice: MarketSlice, decisions: Sequence[Decision]) -> None:
+        manager.match(market_slice)
+        manager.decide(market_slice, decisions)
+
+    yield step
+
+
+@contextmanager
+def _recorded(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
+    """Drive an order manager by a coordinator that records on the disk."""
+    with (
+        TemporaryDirectory(prefix="chorus-bench-") as folder,
+        OrderJournal(JournalFile(Path(folder) / "orders", kind=OrderJournal.KIND)) as journal,
+    ):
+        coordinator = Coordinator(manager, journal)
+        coordinator.register(run.strategies)
+        hosts = [strategy.id for strategy in run.strategies]
+        for strategy in run.strategies:
+            coordinator.join(
+                strategy.id, epoch=1, instances=[strategy.id], streams=[strategy.main_stream]
+            )
+
+        def step(market_slice: MarketSlice, decisions: Sequence[Decision]) -> None:
+            number = market_slice.number
+            coordinator.add_slices((market_slice,))
+            coordinator.advance()
+            asked = {decision.instance: [SliceDecision(number, decision)] for decision in decisions}
+            for host in hosts:
+                wanted = asked.get(host, [])
+                waiting = number + 1 if wanted else -1
+                coordinator.on_answer(Answer(host, 1, number, waiting, 0, wanted))
+            coordinator.advance()
+            if coordinator.decided != number:
+                raise ChorusError(f"B-ORDERS: slice {number} is not decided")
+
+        yield step
+
+
+def _prepare(policy: str, slice_count: int, driven: Driven) -> Measure:
+    run = workload(policy, slice_count)
     stream = run.strategies[0].main_stream
     market = open_market(run.market, [stream])
     slices = list(market.slices())
@@ -104,17 +155,12 @@ def _prepare(policy: str, journal: str, count: int) -> Measure:
     signals = sum(map(len, wanted))
 
     def measure() -> Mapping[str, float]:
-        with _open_journal(journal) as kept:
-            ledger = Ledger(sink=kept.sink)
-            manager = OrderManager(run, base_streams=market.base_streams, ledger=ledger)
-            for strategy in run.strategies:
-                manager.register(strategy)
+        ledger = Ledger()
+        manager = OrderManager(run, base_streams=market.base_streams, ledger=ledger)
+        with driven(manager, run) as step:
             began = time.perf_counter()
             for market_slice, decisions in zip(slices, wanted, strict=True):
-                manager.match(market_slice)
-                kept.before(market_slice, decisions)
-                manager.decide(market_slice, decisions)
-                kept.after()
+                step(market_slice, decisions)
             ledger.sha256()
             elapsed_s = time.perf_counter() - began
         if not any(ledger.fills(strategy.id) for strategy in run.strategies):
@@ -124,71 +170,17 @@ def _prepare(policy: str, journal: str, count: int) -> Measure:
     return measure
 
 
-class _Unkept:
-    """No journal."""
-
-    sink: LedgerSink | None = None
-
-    def before(self, market_slice: MarketSlice, decisions: list[Decision]) -> None:
-        """Keep what is about to be decided."""
-
-    def after(self) -> None:
-        """Keep what was decided."""
-
-
-class _KeptDecisions(_Unkept):
-    """Writes decisions ahead, as a restart needs them."""
-
-    def __init__(self, file: JournalFile) -> None:
-        self._journal = OrderJournal(file)
-
-    def before(self, market_slice: MarketSlice, decisions: list[Decision]) -> None:
-        """Write the decisions of a slice and wait for the disk."""
-        if decisions:
-            self._journal.append(Decided(market_slice.number, decisions))
-            self._journal.commit()
-
-
-class _KeptLedger(_Unkept):
-    """Takes the ledger's lines; its own sink."""
-
-    def __init__(self, file: JournalFile) -> None:
-        self._file = file
-        self.sink = self
-
-    def append(self, record: bytes) -> None:
-        """Take one line."""
-        self._file.append(record)
-
-    def after(self) -> None:
-        """Write the lines of a slice and wait for the disk."""
-        self._file.commit()
-
-
-@contextmanager
-def _open_journal(kind: str) -> Iterator[_Unkept]:
-    if kind == "none":
-        yield _Unkept()
-        return
-    with (
-        TemporaryDirectory(prefix="chorus-bench-") as folder,
-        JournalFile(Path(folder) / kind, kind=OrderJournal.KIND) as file,
-    ):
-        yield _KeptDecisions(file) if kind == "decisions" else _KeptLedger(file)
-
-
 def _trials(mode: Mode) -> list[Trial]:
-    runs = 3 if mode == "short" else 7
-    kept = 1 if mode == "short" else 2
-    cases = [(policy, "none", SLICES) for policy in POLICIES[: 2 * kept]]
-    cases += [("independent", journal, DURABLE_SLICES) for journal in JOURNALS[:kept]]
+    runs, alone, recorded = (3, 2, 1) if mode == "short" else (7, len(POLICIES), len(POLICIES))
+    cases = [(policy, "none", SLICES, _alone) for policy in POLICIES[:alone]]
+    cases += [(policy, "records", RECORDED_SLICES, _recorded) for policy in POLICIES[:recorded]]
     return [
         Trial(
-            {"policy": policy, "journal": journal, "slices": slices},
-            partial(_prepare, policy, journal, slices),
+            {"policy": policy, "journal": journal, "slices": count},
+            partial(_prepare, policy, count, driven),
             runs,
         )
-        for policy, journal, slices in cases
+        for policy, journal, count, driven in cases
     ]
 
 

@@ -3,28 +3,14 @@
 from engine.journal.file import JournalFile
 from engine.journal.folder import RunFolder
 from engine.journal.manifest import Manifest, config_sha256
-from engine.journal.orders import (
-    Commanded,
-    Decided,
-    Joined,
-    Left,
-    OrderJournal,
-    OrderJournalRecord,
-    Registered,
-)
+from engine.journal.orders import OrderJournal
 from engine.journal.slices import SliceJournal
 from engine.journal.snapshots import SnapshotStore
 
 __all__ = [
-    "Commanded",
-    "Decided",
-    "Joined",
     "JournalFile",
-    "Left",
     "Manifest",
     "OrderJournal",
-    "OrderJournalRecord",
-    "Registered",
     "RunFolder",
     "SliceJournal",
     "SnapshotStore",

@@ -9,10 +9,9 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from engine.errors import JournalError
+from engine.journal.closing import Closing
 from engine.journal.disk import disk_error, disk_errors, flush, flush_folder, write_all
 from engine.journal.frames import (
     CHUNK,
@@ -34,7 +33,7 @@ _FORMAT = 1
 _PREFIX = struct.Struct("<6sH")
 
 
-class JournalFile:
+class JournalFile(Closing):
     """Append-only file of records; what `commit` has returned for is there after any crash.
 
     One thread of one process may use it; a second opening of the same file is refused. Appending
@@ -71,12 +70,11 @@ class JournalFile:
         self._failure = ""
         with disk_errors(self.path, "open the journal"):
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._release)
                 self._lock()
                 self._recover()
-            except BaseException:
-                self._release()
-                raise
+                undo.pop_all()
 
     @property
     def count(self) -> int:
@@ -87,6 +85,11 @@ class JournalFile:
     def committed(self) -> int:
         """Return the number of records that are safe."""
         return self._committed
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the journal has not been closed."""
+        return self._fd >= 0
 
     @property
     def failed(self) -> bool:
@@ -129,8 +132,7 @@ class JournalFile:
             write_all(self._fd, data)
             if self.sync:
                 flush(self._fd)
-        except BaseException as error:
-            # An interrupt counts as well: how much was written by then is not known.
+        except BaseException as error:  # after an interrupt it is unknown how much was written
             doing = f"commit {len(self._buffer)} record(s)"
             note = self._retreat(error)
             if isinstance(error, OSError):
@@ -190,24 +192,34 @@ class JournalFile:
             JournalError: The commit failed; the file is let go of all the same.
         """
         try:
-            if not self._failure and self._fd >= 0:
+            if self.is_open and not self.failed:
                 self.commit()
         finally:
             self._release()
 
-    def __enter__(self) -> Self:
-        return self
+    def abandon(self) -> None:
+        """Let go of the file without what was not committed. May be called again."""
+        self._buffer.clear()
+        self._release()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            # As in a crash: what was not committed was not acted upon either.
-            self._buffer.clear()
-        self.close()
+    def require_kind(self, kind: str) -> None:
+        """Check what the file was opened as.
+
+        Raises:
+            JournalError: It is of another kind.
+        """
+        if self.kind != kind:
+            raise JournalError(
+                f"{str(self.path)!r}: need a journal of kind {kind!r}, got one of {self.kind!r}; "
+                f"open it as {kind!r}"
+            )
+
+    def unreadable(self, index: int, error: Exception) -> JournalError:
+        """Return the error of a record that is intact and still makes no sense."""
+        return JournalError(
+            f"{str(self.path)!r}: record {index} is intact but cannot be read: {error}; use the "
+            "program that wrote it, or a later one"
+        )
 
     def _lock(self) -> None:
         try:

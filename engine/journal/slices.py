@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
 from engine.errors import JournalError
+from engine.journal.closing import Closing
 from engine.journal.file import JournalFile
-from engine.journal.orders import require_kind, unreadable
 from engine.types import MarketSlice
 
 __all__ = ["SliceJournal"]
@@ -34,7 +33,7 @@ class _PageHead(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
-class SliceJournal:
+class SliceJournal(Closing):
     """All slices of a run by number, from 0 and without gaps; the first write of one wins.
 
     Slices are gathered into records of up to 256; `commit` closes the record in hand.
@@ -49,7 +48,7 @@ class SliceJournal:
     KIND: Final = "slices"
 
     def __init__(self, file: JournalFile) -> None:
-        require_kind(file, self.KIND)
+        file.require_kind(self.KIND)
         self.file = file
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Page)
@@ -92,13 +91,10 @@ class SliceJournal:
     def commit(self) -> None:
         """Make all slices appended safe; see `JournalFile.commit`."""
         self._seal()
-        try:
-            self.file.commit()
-        except BaseException:
-            self._sealed.clear()
-            raise
-        self._committed += len(self._sealed)
-        self._sealed.clear()
+        # A commit that fails drops what it was given; so it is forgotten here first.
+        sealed, self._sealed = self._sealed, []
+        self.file.commit()
+        self._committed += len(sealed)
 
     def slices(self, start: int = 0) -> Iterator[MarketSlice]:
         """Return the committed slices from number `start` on, in order.
@@ -118,24 +114,16 @@ class SliceJournal:
     def close(self) -> None:
         """Commit what was appended and close the file; see `JournalFile.close`."""
         try:
-            if not self.file.failed:
+            if self.file.is_open and not self.file.failed:
                 self.commit()
         finally:
-            self.file.close()
+            self.abandon()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.file.__exit__(kind, error, trace)
+    def abandon(self) -> None:
+        """Close the file without what was not committed."""
+        self._open = []
+        self._sealed = []
+        self.file.abandon()
 
     def _seal(self) -> None:
         if not self._open:
@@ -195,10 +183,10 @@ class SliceJournal:
         try:
             return self._head_decoder.decode(payload)
         except msgspec.MsgspecError as error:
-            raise unreadable(self.file, index, error) from error
+            raise self.file.unreadable(index, error) from error
 
     def _decode(self, index: int, payload: bytes) -> _Page:
         try:
             return self._decoder.decode(payload)
         except msgspec.MsgspecError as error:
-            raise unreadable(self.file, index, error) from error
+            raise self.file.unreadable(index, error) from error

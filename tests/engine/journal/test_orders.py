@@ -1,31 +1,38 @@
-"""The order manager's journal gives back what was written, typed."""
+"""The order manager's journal gives back what was recorded, typed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from engine.config import StrategyConfig
 from engine.errors import JournalError
 from engine.instance.commands import Pause, Update
-from engine.journal import (
-    Commanded,
-    Decided,
-    Joined,
-    JournalFile,
-    Left,
-    OrderJournal,
-    OrderJournalRecord,
-    Registered,
+from engine.journal import JournalFile, OrderJournal
+from engine.sequencing import Answer, Coordinator, Record, SliceCommand, SliceDecision
+from engine.sequencing.records import Commanded, Decided, Joined, Left, Registered, Rejoined
+from engine.types import (
+    Action,
+    CancelRequest,
+    Candle,
+    Decision,
+    MarketSlice,
+    OrderEvent,
+    OrderRequest,
+    OrderType,
+    Side,
+    Signal,
 )
-from engine.types import Action, CancelRequest, Decision, OrderRequest, OrderType, Side, Signal
 
-RECORDS: list[OrderJournalRecord] = [
-    Registered(b'{"id": "a"}'),
-    Joined("host", 1, ["a", "b"], ["paper:A/B:1m"], 0),
+RECORDS: list[Record] = [
+    Registered(-1, -1, '{"id": "a"}'),
+    Joined(-1, -1, "host", 1, ["a", "b"], ["paper:A/B:1m"]),
     Decided(
         3,
+        2,
         [
             Decision(
                 "a",
@@ -40,9 +47,9 @@ RECORDS: list[OrderJournalRecord] = [
             )
         ],
     ),
-    Commanded("a", 4, Pause()),
-    Commanded("b", 4, Update({"fast": 12, "names": ["x"], "ratio": 0.5, "on": True})),
-    Left("host", ["a", "b"], "process ended", 9),
+    Commanded(4, 4, "host", SliceCommand("a", 4, 2, Pause())),
+    Rejoined(5, 4, "host", 2),
+    Left(9, 9, "host", ["a", "b"], "process ended"),
 ]
 
 
@@ -51,13 +58,15 @@ def opened(path: Path, kind: str = OrderJournal.KIND) -> JournalFile:
 
 
 def test_every_record_type_comes_back_equal(tmp_path: Path) -> None:
+    assert {type(record) for record in RECORDS} == set(Record.__args__)
     with OrderJournal(opened(tmp_path / "j")) as journal:
-        assert [journal.append(record) for record in RECORDS] == list(range(len(RECORDS)))
-        assert list(journal.replay()) == []
+        for record in RECORDS:
+            journal.add(record)
+        assert list(journal.records()) == []
         journal.commit()
-        assert list(journal.replay()) == RECORDS
+        assert list(journal.records()) == RECORDS
     with OrderJournal(opened(tmp_path / "j")) as journal:
-        assert list(journal.replay(2)) == RECORDS[2:]
+        assert list(journal.records(2)) == RECORDS[2:]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -69,9 +78,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_msgpack_cannot_hold_is_refused_before_it_is_buffered(tmp_path: Path) -> None:
+    odd = SliceCommand("a", 0, 0, Update({"odd": object()}))
     with OrderJournal(opened(tmp_path / "j")) as journal:
         with pytest.raises(JournalError, match="Commanded record cannot be stored"):
-            journal.append(Commanded("a", 0, Update({"odd": object()})))
+            journal.add(Commanded(0, 0, "host", odd))
         assert journal.file.count == 0
 
 
@@ -80,12 +90,75 @@ def test_an_unknown_record_type_names_its_index(tmp_path: Path) -> None:
         file.append(b"\x91\xa7unknown")
         file.commit()
         with pytest.raises(JournalError, match="record 0 is intact but cannot be read"):
-            list(OrderJournal(file).replay())
+            list(OrderJournal(file).records())
 
 
-def test_closing_keeps_what_was_appended(tmp_path: Path) -> None:
+class Decider:
+    """Decides nothing and remembers what it was given."""
+
+    strategies = ("a",)
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def match(self, market_slice: MarketSlice) -> list[OrderEvent]:
+        self.seen.append(market_slice.number)
+        return []
+
+    def decide(self, market_slice: MarketSlice, decisions: Sequence[Decision]) -> list[OrderEvent]:
+        self.seen.append((market_slice.number, list(decisions)))
+        return []
+
+    def register(self, strategy: StrategyConfig) -> None:
+        self.seen.append(strategy)
+
+    def withdraw(self, instance: str, reason: str) -> list[OrderEvent]:
+        self.seen.append((instance, reason))
+        return []
+
+
+def test_a_coordinator_is_built_again_from_its_journal(tmp_path: Path) -> None:
+    slices = [
+        MarketSlice(n, n, (Candle("paper:A/B:1m", n, n, n + 1, 1.0, 1.0, 1.0, 1.0, 1.0, 1),))
+        for n in range(3)
+    ]
+    wish = Decision("a", "paper:A/B:1m", 1, 1, (CancelRequest("a-1"),))
+    strategy = StrategyConfig.model_validate(
+        {"id": "a", "type": "EMA_CROSS", "symbol": "A/B", "timeframe": "1m"}
+    )
+    first = Decider()
+    with OrderJournal(opened(tmp_path / "j")) as journal:
+        coordinator = Coordinator(first, journal)
+        coordinator.register([strategy])
+        coordinator.join("host", epoch=1, instances=["a"], streams=["paper:A/B:1m"])
+        coordinator.add_slices(slices)
+        coordinator.advance()
+        coordinator.on_answer(Answer("host", 1, 1, -1, 0, [SliceDecision(1, wish)]))
+        coordinator.advance()
+        coordinator.leave("host", ["a"], "done")
+        journal.abandon()
+    second = Decider()
+    with OrderJournal(opened(tmp_path / "j")) as journal:
+        again = Coordinator(second, journal, reign=1)
+        again.restore(slices, journal.records())
+        assert second.seen == first.seen
+        assert (again.matched, again.decided) == (2, 1)
+        again.register([strategy])
+        assert [type(record) for record in journal.records()] == [
+            Registered,
+            Joined,
+            Decided,
+            Left,
+            Registered,
+        ]
+
+
+def test_closing_keeps_what_was_added_and_abandoning_does_not(tmp_path: Path) -> None:
     journal = OrderJournal(opened(tmp_path / "j"))
-    journal.append(RECORDS[0])
+    journal.add(RECORDS[0])
     journal.close()
     with OrderJournal(opened(tmp_path / "j")) as journal:
-        assert list(journal.replay()) == RECORDS[:1]
+        journal.add(RECORDS[1])
+        journal.abandon()
+    with OrderJournal(opened(tmp_path / "j")) as journal:
+        assert list(journal.records()) == RECORDS[:1]

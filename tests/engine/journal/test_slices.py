@@ -179,6 +179,19 @@ def test_a_slice_is_found_without_reading_the_file(
         assert reads.bytes < 1.5 * size
 
 
+def test_closing_twice_and_inside_a_block_is_closing(tmp_path: Path) -> None:
+    with journal_at(tmp_path / "j") as journal:
+        journal.append(a_slice(0))
+        journal.close()
+        journal.close()
+    with journal_at(tmp_path / "j") as journal:
+        assert list(journal.slices()) == [a_slice(0)]
+        journal.append(a_slice(1))
+        journal.abandon()
+    with journal_at(tmp_path / "j") as journal:
+        assert journal.head == 1
+
+
 def test_a_negative_start_is_refused(tmp_path: Path) -> None:
     with journal_at(tmp_path / "j") as journal, pytest.raises(JournalError, match="got -1"):
         next(journal.slices(-1))
