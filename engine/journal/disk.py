@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import JournalError
 
 __all__ = [
+    "DRAFT",
     "MEBIBYTE",
     "disk_error",
     "disk_errors",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 MEBIBYTE = 1 << 20
+
+DRAFT = "unfinished.tmp"
+"""Name of a file that is not whole yet; what a crash leaves of one the next overwrites."""
 
 _REMEDIES = {
     errno.ENOSPC: "make room on the disk, then start again",
@@ -88,14 +92,15 @@ def write_all(fd: int, data: bytes) -> None:
 def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
     """Make `data` the content of `path` at once: a crash leaves the old content or the new.
 
-    One writer at a time per path.
+    One writer at a time per folder.
 
     Raises:
         OSError: It cannot be written; the old content stays.
     """
-    draft = path.with_name(path.name + ".tmp")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
+    draft = path.with_name(DRAFT)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_discard, draft)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             write_all(fd, data)
             if sync:
@@ -103,12 +108,14 @@ def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
         finally:
             os.close(fd)
         draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise
+        undo.pop_all()
     if sync:
         flush_folder(path.parent)
+
+
+def _discard(draft: Path) -> None:
+    with contextlib.suppress(OSError):  # the error that made it waste is the one to hear of
+        draft.unlink()
 
 
 def free_bytes(path: Path) -> int | None:

@@ -7,12 +7,13 @@ import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from engine.errors import ConfigError, JournalError
+from engine.journal.closing import Closing
 from engine.journal.disk import (
+    DRAFT,
     MEBIBYTE,
     disk_errors,
     flush_folder,
@@ -31,16 +32,16 @@ _LOCK = "lock"
 _SNAPSHOTS = "snapshots"
 _JOURNAL_SUFFIX = ".journal"
 _JOURNAL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_REMOVED = "removed"
-"""What becomes of the manifest when the run is removed: the rest is waste from then on."""
+_REMOVED = f"{_MANIFEST}.removed"
+"""What the manifest is called once the run is removed: all that lies beside it is waste then."""
 
-_UNFINISHED = {_LOCK, f"{_MANIFEST}.tmp"}
+_UNFINISHED = {_LOCK, DRAFT}
 """What a crash inside `create` may leave; anything else is not ours to build on."""
 
 _NEEDED_BYTES = 16 * MEBIBYTE
 
 
-class RunFolder:
+class RunFolder(Closing):
     """Durable state of one run: manifest, journals, snapshots, and the lock on all of them.
 
     Made by `create` or `open`. One engine at a time has it; the lock goes with the process,
@@ -58,8 +59,14 @@ class RunFolder:
 
     @staticmethod
     def exists(path: Path | str) -> bool:
-        """Tell whether a folder holds a run, in use or not."""
-        return (Path(path) / _MANIFEST).is_file()
+        """Tell whether a folder holds a run, in use or not.
+
+        Raises:
+            JournalError: It may not be looked into.
+        """
+        file = Path(path) / _MANIFEST
+        with disk_errors(file.parent, "look for a run"):
+            return file.is_file()
 
     @classmethod
     def create(cls, path: Path | str, manifest: Manifest) -> RunFolder:
@@ -83,14 +90,10 @@ class RunFolder:
                 raise _not_a_folder(folder) from error
             _require_vacant(folder)
             folder.chmod(0o700)
-            lock = _lock(folder)
-            try:
+            with _locked(folder) as lock:
                 _require_vacant(folder)  # it may have been filled until the lock was had
                 _sweep(folder)
                 replace_file(folder / _MANIFEST, manifest.encode(), sync=True)
-            except BaseException:
-                os.close(lock)
-                raise
         return cls(folder, manifest, lock)
 
     @classmethod
@@ -108,17 +111,14 @@ class RunFolder:
             if not folder.is_dir() and folder.exists():
                 raise _not_a_folder(folder)
             if not file.is_file():
-                raise ConfigError(
-                    f"{str(folder)!r}: there is no run ({_MANIFEST} is missing); name the folder "
-                    "of one, or start a new run"
-                )
+                raise _no_run(folder)
             _require_room(folder)
-            lock = _lock(folder)
-            try:
-                manifest = Manifest.decode(file.read_bytes(), source=str(file))
-            except BaseException:
-                os.close(lock)
-                raise
+            with _locked(folder) as lock:
+                try:
+                    data = file.read_bytes()
+                except FileNotFoundError as error:  # removed until the lock was had
+                    raise _no_run(folder) from error
+                manifest = Manifest.decode(data, source=str(file))
         return cls(folder, manifest, lock)
 
     def journal(self, name: str, kind: str, *, sync: bool = True) -> JournalFile:
@@ -175,17 +175,6 @@ class RunFolder:
             os.close(self._lock)
             self._lock = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _require_open(self) -> None:
         if self._lock < 0:
             raise JournalError(f"{str(self.path)!r}: the folder is closed; open it again")
@@ -203,11 +192,22 @@ def _require_vacant(folder: Path) -> None:
             f"{str(folder)!r}: holds a run already; open it to go on, or name another folder"
         )
     foreign = sorted(found - _UNFINISHED)
-    if foreign and _REMOVED not in found:
+    if foreign and not _is_removed(folder):
         raise ConfigError(
             f"{str(folder)!r}: need an empty folder for a new run, found {foreign[0]!r}; name "
             "another one"
         )
+
+
+def _is_removed(folder: Path) -> bool:
+    """Tell whether a run was being removed; a name alone is no licence to delete what is there."""
+    mark = folder / _REMOVED
+    if not mark.is_file():
+        return False
+    with contextlib.suppress(JournalError):
+        Manifest.decode(mark.read_bytes(), source=str(mark))
+        return True
+    return False
 
 
 def _sweep(folder: Path) -> None:
@@ -217,24 +217,28 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(entry)
         elif entry.name not in {_LOCK, _REMOVED}:
             entry.unlink()
+    flush_folder(folder)
     (folder / _REMOVED).unlink(missing_ok=True)
 
 
-def _lock(folder: Path) -> int:
-    """Return the descriptor that holds the folder's lock; the process id is in the file."""
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Give the descriptor that holds the folder's lock; closed if the block raises.
+
+    The process id is in the file.
+    """
     file = folder / _LOCK
-    fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with contextlib.ExitStack() as undo:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        undo.callback(os.close, fd)
         _claim(fd, file)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+        yield fd
+        undo.pop_all()
 
 
 def _claim(fd: int, file: Path) -> None:
     taken = False
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Until here the engine that had it may have removed the folder, the file with it.
         taken = os.path.samestat(os.fstat(fd), file.stat())
@@ -255,6 +259,13 @@ def _require_room(folder: Path) -> None:
             f"{str(folder)!r}: a run needs {_NEEDED_BYTES // MEBIBYTE} MiB of free space, there "
             f"are {free / MEBIBYTE:.1f}; make room or name a folder on another disk"
         )
+
+
+def _no_run(folder: Path) -> ConfigError:
+    return ConfigError(
+        f"{str(folder)!r}: there is no run ({_MANIFEST} is missing); name the folder of one, or "
+        "start a new run"
+    )
 
 
 def _not_a_folder(folder: Path) -> ConfigError:

@@ -7,13 +7,19 @@ import errno
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import JournalError
-from engine.journal.disk import disk_errors, make_folder, replace_file
-from engine.journal.frames import encode_frame, read_frames
+from engine.journal.disk import (
+    disk_errors,
+    flush_folder,
+    make_folder,
+    replace_file,
+)
+from engine.journal.frames import MAX_PAYLOAD, encode_frame, read_frames
 
 __all__ = ["SnapshotStore"]
 
@@ -48,7 +54,10 @@ class SnapshotStore:
         self._sync = sync
 
     def write(self, name: str, seq: int, payload: bytes) -> None:
-        """Store a snapshot; of each name only the two with the highest numbers stay.
+        """Store a snapshot; it and the one before stay of its name.
+
+        Those with higher numbers go: whoever writes a lower one has gone back behind them, and
+        what comes now need not be what came then.
 
         Args:
             name: Any text, e.g. the id of a strategy.
@@ -57,17 +66,24 @@ class SnapshotStore:
             payload: The snapshot.
 
         Raises:
-            JournalError: `seq` is negative, or the disk does not take it; what was there stays.
+            JournalError: `seq` is negative, the payload is larger than 256 MiB less its name, or
+                the disk does not take it; what was there stays.
         """
         if seq < 0:
             raise JournalError(f"snapshot of {name!r}: numbers start at 0, got {seq}")
+        stored = msgspec.msgpack.encode(_Stored(_key(name), seq, payload))
+        if len(stored) > MAX_PAYLOAD:
+            raise JournalError(
+                f"snapshot {seq} of {name!r}: may take {MAX_PAYLOAD} bytes, needs {len(stored)}; "
+                "keep less state"
+            )
         folder = self._folder_of(name)
-        content = _MAGIC + encode_frame(msgspec.msgpack.encode(_Stored(_key(name), seq, payload)))
         with disk_errors(folder, f"write snapshot {seq} of {name!r}"):
             make_folder(folder, sync=self._sync)
-            replace_file(folder / f"{seq}{_SUFFIX}", content, sync=self._sync)
-            for old in _numbers(folder)[_KEPT:]:
-                (folder / f"{old}{_SUFFIX}").unlink(missing_ok=True)
+            replace_file(_file(folder, seq), _MAGIC + encode_frame(stored), sync=self._sync)
+            numbers = _numbers(folder)
+            _remove(folder, [number for number in numbers if number > seq])
+            _remove(folder, [number for number in numbers if number < seq][_KEPT - 1 :])
 
     def newest(self, name: str, at_most: int | None = None) -> tuple[int, bytes] | None:
         """Return number and payload of the newest good snapshot of a name; None without one.
@@ -85,10 +101,26 @@ class SnapshotStore:
         with disk_errors(folder, f"read the snapshots of {name!r}"):
             for seq in _numbers(folder):
                 if at_most is None or seq <= at_most:
-                    payload = _payload(folder / f"{seq}{_SUFFIX}", name, seq)
+                    payload = _payload(_file(folder, seq), name, seq)
                     if payload is not None:
                         return seq, payload
         return None
+
+    def rewind(self, name: str, seq: int) -> None:
+        """Forget the snapshots of a name with numbers above `seq`.
+
+        For a run whose journals end there: a power cut may have taken their tails and not what
+        was written for them, and the run will live through other slices under those numbers.
+
+        Raises:
+            JournalError: The files cannot be removed.
+        """
+        folder = self._folder_of(name)
+        with disk_errors(folder, f"remove the snapshots of {name!r} above {seq}"):
+            above = [number for number in _numbers(folder) if number > seq]
+            if above:
+                _remove(folder, above)
+                flush_folder(folder)
 
     def drop(self, name: str) -> None:
         """Forget a name; nothing happens if there is nothing of it.
@@ -107,6 +139,15 @@ class SnapshotStore:
         readable = _UNSAFE.sub("_", name)[:_READABLE_LENGTH]
         digest = hashlib.sha256(_key(name)).hexdigest()[:32]
         return self.folder / f"{readable}-{digest}"
+
+
+def _file(folder: Path, seq: int) -> Path:
+    return folder / f"{seq}{_SUFFIX}"
+
+
+def _remove(folder: Path, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        _file(folder, number).unlink(missing_ok=True)
 
 
 def _numbers(folder: Path) -> list[int]:

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import engine.journal.folder as folder_module
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder, config_sha256
+from engine.journal.disk import DRAFT
 
 MANIFEST = Manifest.of(
     {"name": "run", "strategies": [{"id": "a"}]},
@@ -93,6 +96,8 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, unprivilege
         with pytest.raises(JournalError, match=r"Permission denied .*name a folder you may write"):
             RunFolder.open(folder / "run")
         (folder / "run").chmod(0o000)
+        with pytest.raises(JournalError, match=r"cannot look for a run: Permission denied"):
+            RunFolder.exists(folder / "run")
         with pytest.raises(JournalError, match=r"cannot open the folder .*Permission denied"):
             RunFolder.open(folder / "run")
         (folder / "run").chmod(0o700)
@@ -131,49 +136,90 @@ def test_two_engines_that_make_the_same_run_do_not_both_have_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one is done between the first look at the folder and the lock."""
-    lock = folder_module._lock
+    locked = folder_module._locked
 
-    def late(folder: Path) -> int:
-        monkeypatch.setattr(folder_module, "_lock", lock)
+    def late(folder: Path) -> AbstractContextManager[int]:
+        monkeypatch.setattr(folder_module, "_locked", locked)
         RunFolder.create(folder, MANIFEST).close()
-        return lock(folder)
+        return locked(folder)
 
-    monkeypatch.setattr(folder_module, "_lock", late)
+    monkeypatch.setattr(folder_module, "_locked", late)
     with pytest.raises(ConfigError, match="holds a run already"):
         RunFolder.create(tmp_path / "run", MANIFEST)
     RunFolder.open(tmp_path / "run").close()
 
 
-def test_a_run_that_is_removed_while_it_is_opened_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "run"
-    holders = [RunFolder.create(path, MANIFEST)]
+def before_the_lock(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Let something happen between opening the lock's file and locking it."""
     flock = fcntl.flock
 
     def late(fd: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        holders[0].remove()
-        holders.append(RunFolder.create(path, MANIFEST))
+        act()
         flock(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_run_that_is_removed_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, anew: bool
+) -> None:
+    path = tmp_path / "run"
+    first = RunFolder.create(path, MANIFEST)
+    second = []
+
+    def replace() -> None:
+        first.remove()
+        if anew:
+            second.append(RunFolder.create(path, MANIFEST))
+
+    before_the_lock(monkeypatch, replace)
     with pytest.raises(JournalError, match="in use by the engine"):
         RunFolder.open(path)
-    holders[1].close()
+    for folder in second:
+        folder.close()
 
 
-@pytest.mark.parametrize("survivors", [{"removed"}, {"removed", "lock", "orders.journal"}])
+def test_a_manifest_that_goes_while_the_run_is_opened_is_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunFolder.create(tmp_path, MANIFEST).close()
+    before_the_lock(monkeypatch, (tmp_path / "manifest.json").unlink)
+    with pytest.raises(ConfigError, match=r"there is no run \(manifest.json is missing\)"):
+        RunFolder.open(tmp_path)
+    RunFolder.create(tmp_path, MANIFEST).close()  # the lock was let go of
+
+
+@pytest.mark.parametrize("survivors", [set(), {"lock", "orders.journal"}])
 def test_what_a_crash_in_removing_leaves_is_no_run_and_is_cleared_away(
     tmp_path: Path, survivors: set[str]
 ) -> None:
     path = tmp_path / "run"
     path.mkdir()
+    (path / "manifest.json.removed").write_bytes(MANIFEST.encode())
     for name in survivors:
         (path / name).write_bytes(b"waste")
     assert not RunFolder.exists(path)
     with RunFolder.create(path, MANIFEST):
         assert {entry.name for entry in path.iterdir()} == {"lock", "manifest.json"}
+
+
+@pytest.mark.parametrize("content", [b"", b"years of work", b"{}"])
+def test_a_file_called_like_the_sign_of_removal_is_no_licence_to_delete(
+    tmp_path: Path, content: bytes
+) -> None:
+    for name in ("manifest.json.removed", "thesis.txt"):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match="need an empty folder"):
+        RunFolder.create(tmp_path, MANIFEST)
+    assert (tmp_path / "thesis.txt").read_bytes() == content
+
+
+def test_a_folder_called_like_the_sign_of_removal_is_not_one(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json.removed").mkdir()
+    with pytest.raises(ConfigError, match=r"found 'manifest.json.removed'"):
+        RunFolder.create(tmp_path, MANIFEST)
 
 
 def test_a_crash_in_creating_leaves_a_folder_to_create_in(
@@ -186,7 +232,7 @@ def test_a_crash_in_creating_leaves_a_folder_to_create_in(
         patch.setattr(Path, "replace", refuse)
         with pytest.raises(JournalError, match="cannot make the folder of the run: Input/output"):
             RunFolder.create(tmp_path / "run", MANIFEST)
-    (tmp_path / "run" / "manifest.json.tmp").write_bytes(b"{")
+    (tmp_path / "run" / DRAFT).write_bytes(b"{")
     RunFolder.create(tmp_path / "run", MANIFEST).close()
     assert RunFolder.open(tmp_path / "run").manifest == MANIFEST
 

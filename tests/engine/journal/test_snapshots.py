@@ -10,13 +10,14 @@ import pytest
 
 from engine.errors import JournalError
 from engine.journal import SnapshotStore
+from engine.journal.disk import DRAFT
 from engine.journal.frames import encode_frame
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path / "s", sync=True)
     assert store.newest("a") is None
-    for seq in (3, 10, 9):
+    for seq in (3, 9, 10):
         store.write("a", seq, b"state %d" % seq)
     assert store.newest("a") == (10, b"state 10")
     assert store.newest("a", at_most=9) == (9, b"state 9")
@@ -24,6 +25,54 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     store.drop("a")
     store.drop("a")
     assert store.newest("a") is None
+
+
+@pytest.mark.parametrize("seq", [3, 4, 8])
+def test_whoever_writes_a_lower_number_has_gone_back_behind_the_higher_ones(
+    tmp_path: Path, seq: int
+) -> None:
+    store = SnapshotStore(tmp_path, sync=True)
+    for old in (3, 9):
+        store.write("a", old, b"then")
+    store.write("a", seq, b"now")
+    assert store.newest("a") == (seq, b"now")
+    assert store.newest("a", at_most=seq - 1) == (None if seq == 3 else (3, b"then"))
+
+
+def test_what_lies_ahead_of_the_journals_is_forgotten(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path / "s")
+    for name in ("a", "b"):
+        for seq in (3, 9):
+            store.write(name, seq, b"state")
+    store.rewind("a", 9)
+    store.rewind("never written", 0)
+    assert store.newest("a") == (9, b"state")
+    store.rewind("a", 8)
+    assert store.newest("a") == (3, b"state")
+    store.rewind("a", 2)
+    assert store.newest("a") is None
+    assert store.newest("b") == (9, b"state")
+
+
+def test_crashes_leave_no_heap_of_drafts(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"state")
+    (of_a,) = tmp_path.iterdir()
+    (of_a / DRAFT).write_bytes(b"half of a state")
+    assert store.newest("a") == (1, b"state")
+    store.write("a", 2, b"state")
+    assert {file.name for file in of_a.iterdir()} == {"1.snapshot", "2.snapshot"}
+
+
+def test_a_snapshot_that_could_not_be_read_back_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.journal.snapshots.MAX_PAYLOAD", 1_000)
+    store = SnapshotStore(tmp_path)
+    store.write("a", 1, b"x" * 990)
+    with pytest.raises(JournalError, match="snapshot 2 of 'a': may take 1000 bytes, needs 1007"):
+        store.write("a", 2, b"x" * 999)
+    assert store.newest("a") == (1, b"x" * 990)
 
 
 def test_a_damaged_file_falls_back_to_the_older(tmp_path: Path) -> None:
