@@ -55,7 +55,7 @@ class ChorusGroup(TyperGroup):
             end = "; no report was written" if reports else ""
             typer.echo(f"interrupted{end}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from error
-        except Exception as error:
+        except Exception as error:  # the boundary: whatever is left is shown as a defect of ours
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 # The reader of a pipe went away (`chorus indicators | head`): typer ends quietly.
                 raise

@@ -38,7 +38,6 @@ __all__ = [
 
 _MARKER = "chorus_strategy"
 _NOT_PLUGINS = ("base.py",)
-_REQUIRED_HOOK = "on_candle"
 
 
 class LoadedType(msgspec.Struct, frozen=True):
@@ -194,13 +193,12 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin {path}: Python cannot load such a file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(sys.modules.pop, name, None)
+        sys.modules[name] = module
         with _foreign_code(path):
             spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+        undo.pop_all()
     return module
 
 
@@ -214,7 +212,7 @@ def _foreign_code(path: Path, what: str = "") -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except BaseException as error:
+    except BaseException as error:  # a plugin may raise SystemExit or a class of its own
         if isinstance(error, KeyboardInterrupt) and not _is_raised_in(path, error):
             raise
         fault = f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -255,9 +253,9 @@ def _strategy_class(module: ModuleType, path: Path) -> type[StrategyPlugin]:
             f"plugin {path}: class {cls.__name__} needs "
             '`metadata = StrategyMetadata(type="SOME_NAME", ...)`'
         )
-    base = next(c for c in reversed(cls.__mro__) if getattr(c, _MARKER, False))
-    if getattr(cls, _REQUIRED_HOOK) is getattr(base, _REQUIRED_HOOK):
-        raise PluginError(f"plugin {path}: class {cls.__name__} needs a method `on_candle`")
+    missing = sorted(cls.__abstractmethods__) if inspect.isabstract(cls) else []
+    if missing:
+        raise PluginError(f"plugin {path}: class {cls.__name__} needs a method `{missing[0]}`")
     _check_schema(cls, path)
     return cls  # type: ignore[no-any-return]  # checked by shape just above
 
