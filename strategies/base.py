@@ -9,8 +9,11 @@ far is dropped, and the third candle in a row that raises puts the instance into
 may block; in an actor, one that runs longer than five seconds ends the instance.
 """
 
+# ruff: noqa: B027 - a hook that does nothing unless it is overridden is what most plugins want
+
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -24,7 +27,7 @@ from indicators import IndicatorSpec
 __all__ = ["Strategy", "StrategyMetadata"]
 
 
-class Strategy:
+class Strategy(ABC):
     """A strategy type; one object of it per start of an instance.
 
     Class attributes a plugin sets:
@@ -90,6 +93,7 @@ class Strategy:
         restored after a crash (before `set_state`). Orders asked for here are dropped.
         """
 
+    @abstractmethod
     def on_candle(self, candle: Candle) -> None:
         """Act on a closed candle: read `services`, ask for orders.
 
@@ -97,7 +101,6 @@ class Strategy:
         running; indicators, buffer and position are up to date. What is asked for becomes the
         `Decision` of this candle; it is filled at the next candle at the earliest.
         """
-        raise NotImplementedError
 
     def on_tick(self, tick: Tick) -> None:
         """Act on a trade between two closes; many times per second in a live run.

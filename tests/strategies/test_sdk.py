@@ -126,5 +126,8 @@ def test_state_of_other_fields_is_refused(state: dict[str, int]) -> None:
 
 
 def test_a_strategy_has_to_say_what_it_does_at_a_candle() -> None:
-    with pytest.raises(NotImplementedError):
-        Strategy().on_candle(CANDLES[0])
+    class Silent(Strategy):
+        metadata = StrategyMetadata(type="SILENT")
+
+    with pytest.raises(TypeError, match=r"abstract class Silent .* on_candle"):
+        Silent()

@@ -81,6 +81,14 @@ def test_the_built_in_types_are_found_and_none_is_broken() -> None:
             0,
         ),
         (
+            (
+                good("_Common", "COMMON") + "    @abc.abstractmethod\n    def wish(self): ...\n"
+                "\n\nclass Mine(_Common):\n    metadata = StrategyMetadata(type='MINE')\n"
+            ).replace("from", "import abc\nfrom", 1),
+            "class Mine needs a method `wish`",
+            0,
+        ),
+        (
             good() + "    @classmethod\n    def get_parameters_schema(cls):\n"
             "        return {'type': 'nonsense'}\n",
             "get_parameters_schema is not a JSON Schema (Draft 7): $.type",
