@@ -239,9 +239,8 @@ class OrderManagerActor:
         """
 
         def call() -> tuple[int, list[SliceEvent]]:
-            live_from = self._coordinator.join(
-                host, epoch=epoch, instances=instances, streams=streams
-            )
+            wanted = dict.fromkeys(instances, streams)
+            live_from = self._coordinator.join(host, epoch=epoch, instances=wanted)
             return live_from, self._history(instances)
 
         return self._ask(call)

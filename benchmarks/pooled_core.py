@@ -157,7 +157,8 @@ def trading(instances: int, slices: int, *, same: bool) -> Mapping[str, float]:
     coordinator = Coordinator(manager)
     for strategy in config.strategies:
         manager.register(strategy)
-    coordinator.join("pool", epoch=1, instances=host.instances, streams=host.streams)
+    wanted = {strategy.id: strategy.streams for strategy in config.strategies}
+    coordinator.join("pool", epoch=1, instances=wanted)
     host_s = 0.0
     rounds = 0
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from engine.config import StrategyConfig
 from engine.errors import ChorusError
-from engine.sequencing.messages import Answer, Past, Release, SliceCommand, SliceEvent
+from engine.sequencing.messages import Answer, Past, Release, SliceEvent
 from engine.sequencing.records import (
     Commanded,
     Decided,
     Joined,
     Left,
+    Moved,
+    Reached,
     Record,
     Recorder,
     Registered,
     Rejoined,
     strategy_of,
 )
+from engine.sequencing.roster import Membership, Participant, Roster
 from engine.types import Decision, MarketSlice, OrderEvent
 
 __all__ = ["Coordinator", "SliceDecider", "Stall"]
@@ -62,21 +65,6 @@ class Stall(msgspec.Struct, frozen=True):
     through: int
 
 
-class _Participant(msgspec.Struct):
-    host: str
-    epoch: int
-    instances: tuple[str, ...]
-    streams: tuple[str, ...]
-    joined: int
-    through: int
-    inherited: dict[str, int]
-    waiting: int = -1
-    is_in_step: bool = True
-    events: list[SliceEvent] = msgspec.field(default_factory=list)
-    heard: dict[str, int] = msgspec.field(default_factory=dict)
-    commands: list[SliceCommand] = msgspec.field(default_factory=list)
-
-
 class Coordinator:
     """Order-manager side of the logical clock.
 
@@ -97,15 +85,14 @@ class Coordinator:
         self._decider = decider
         self._reign = reign
         self._recorder = recorder or Recorder()
-        self._participants: dict[str, _Participant] = {}
-        self._by_stream: dict[str, tuple[_Participant, ...]] = {}
-        self._by_instance: dict[str, _Participant] = {}
+        self._roster = Roster()
         self._pending: deque[MarketSlice] = deque()
         self._current: MarketSlice | None = None
-        self._owing: dict[str, _Participant] = {}
+        self._owing: dict[str, Participant] = {}
         self._decisions: dict[int, list[Decision]] = {}
-        self._restless: dict[str, _Participant] = {}
+        self._restless: dict[str, Participant] = {}
         self._history: dict[str, list[SliceEvent]] = {}
+        self._on_record = (-1, -1)
         self._received = -1
         self.matched = -1
         self.decided = -1
@@ -118,17 +105,22 @@ class Coordinator:
     @property
     def newest_known(self) -> int:
         """Return the newest slice anybody is known to have seen."""
-        members = self._participants.values()
-        return max(self._received, max((member.through for member in members), default=-1))
+        present = self._roster.hosts.values()
+        return max(self._received, max((host.through for host in present), default=-1))
 
     def epoch_of(self, host: str) -> int:
         """Return the number of a present participant's start."""
-        return self._participants[host].epoch
+        return self._roster.hosts[host].epoch
 
     def through_of(self, host: str) -> int:
         """Return the newest slice a participant has answered, -1 for one that is not present."""
-        member = self._participants.get(host)
-        return -1 if member is None else member.through
+        participant = self._roster.hosts.get(host)
+        return -1 if participant is None else participant.through
+
+    def members(self) -> dict[str, tuple[int, list[str]]]:
+        """Return the epoch and the instances of every participant."""
+        present = self._roster.hosts.items()
+        return {host: (each.epoch, list(each.members)) for host, each in present}
 
     # ------------------------------------------------------------------ who takes part
 
@@ -144,33 +136,94 @@ class Coordinator:
             self._recorder.add(Registered(self.matched, self.decided, text))
         self._recorder.commit()
 
-    def join(
-        self, host: str, *, epoch: int, instances: Iterable[str], streams: Iterable[str]
-    ) -> int:
-        """Add a participant from the next undecided slice on.
+    def join(self, host: str, *, epoch: int, instances: Mapping[str, Sequence[str]]) -> int:
+        """Let instances take part from the next undecided slice on.
+
+        If other instances of the participant take part already, it goes on with all of them under
+        the new epoch: what it has answered beyond the newest slice matched is forgotten, since the
+        newcomers had no part in it, and it is sent nothing before it has told everything again
+        (`HostRunner.renew`).
+
+        Args:
+            host: The participant; a new one starts with these instances.
+            epoch: Number of its start, larger than any before.
+            instances: The streams of each newcomer. One that is the participant's already starts
+                anew.
 
         Returns:
-            The first slice whose decisions the participant takes part in. If that slice is
-            already matched it is the one after: its fills are known, the newcomer has none.
-        """
-        names, wanted = list(instances), list(streams)
-        self._recorder.add(Joined(self.matched, self.decided, host, epoch, names, wanted))
-        self._recorder.commit()
-        return self._admit(host, epoch, names, wanted)
+            The first slice whose decisions the newcomers take part in. If that slice is already
+            matched it is the one after: its fills are known, the newcomers have none.
 
-    def _admit(self, host: str, epoch: int, instances: list[str], streams: list[str]) -> int:
+        Raises:
+            ChorusError: An instance takes part elsewhere, or the epoch is not a new one.
+        """
+        for name in instances:
+            present = self._roster.by_instance.get(name)
+            if present is not None and present.host != host:
+                raise ChorusError(
+                    f"instance {name!r}: takes part in host {present.host!r} and cannot join "
+                    f"{host!r}; let it leave first, or move it"
+                )
+        self._require_new(host, epoch)
+        streams = {name: list(wanted) for name, wanted in instances.items()}
+        self._add_record(Joined(self.matched, self.decided, host, epoch, streams))
+        self._recorder.commit()
+        return self._admit(host, epoch, streams)
+
+    def _require_new(self, host: str, epoch: int) -> None:
+        present = self._roster.hosts.get(host)
+        if present is not None and epoch <= present.epoch:
+            raise ChorusError(
+                f"host {host!r}: a new epoch has to be larger than {present.epoch}, got {epoch}"
+            )
+
+    def _admit(self, host: str, epoch: int, instances: Mapping[str, Sequence[str]]) -> int:
         joined = self.matched + 1
-        inherited = {name: len(self._history.get(name, ())) for name in instances}
-        member = _Participant(
-            host, epoch, tuple(instances), tuple(streams), joined, joined - 1, inherited
-        )
-        self._participants[host] = member
-        self._owing.pop(host, None)
-        self._restless.pop(host, None)
-        for instance in instances:
-            self._by_instance[instance] = member
-        self._route()
+        for name in instances:
+            if name in self._roster.by_instance:
+                self._take_out(name)
+        participant = self._roster.hosts.get(host)
+        if participant is None:
+            participant = Participant(host, epoch, self.matched)
+        else:
+            self._begin_anew(participant, epoch, self._common_through(participant))
+        for name, streams in instances.items():
+            inherited = len(self._history.get(name, ()))
+            membership = Membership(tuple(streams), joined, inherited)
+            self._roster.add(participant, name, membership)
+        self._note_owing(participant)
         return joined
+
+    def _common_through(self, *participants: Participant) -> int:
+        """Return the newest slice participants and coordinator have in common.
+
+        Whatever is decided needs no answer any more, and what is not matched yet may be answered
+        otherwise by others.
+        """
+        answered = min(participant.through for participant in participants)
+        return max(self.decided, min(answered, self.matched))
+
+    def _begin_anew(self, participant: Participant, epoch: int, through: int) -> None:
+        """Forget what a participant has answered beyond a slice; it will tell it again."""
+        participant.begin_anew(epoch, is_in_step=False)
+        participant.through = through
+        self._forget(participant.members, beyond=through)
+
+    def _forget(self, instances: Collection[str], *, beyond: int) -> None:
+        """Drop what instances have decided for slices after one."""
+        for number, decisions in self._decisions.items():
+            if number > beyond:
+                self._decisions[number] = [d for d in decisions if d.instance not in instances]
+
+    def _note_owing(self, participant: Participant) -> None:
+        """Wait for a participant, or not any more, after its instances have changed."""
+        host, current = participant.host, self._current
+        if not participant.members:
+            self._restless.pop(host, None)
+        if participant.members and current is not None and participant.owes(current):
+            self._owing[host] = participant
+        else:
+            self._owing.pop(host, None)
 
     def rejoin(self, host: str, *, epoch: int) -> Past:
         """Let a participant live on in a new process; what it has not answered is waited for.
@@ -178,62 +231,93 @@ class Coordinator:
         Raises:
             ChorusError: It does not take part any more.
         """
-        member = self._participants.get(host)
-        if member is None:
+        participant = self._roster.hosts.get(host)
+        if participant is None:
             raise ChorusError(f"host {host!r}: does not take part any more, it has to join anew")
-        self._recorder.add(Rejoined(self.matched, self.decided, host, epoch))
+        self._add_record(Rejoined(self.matched, self.decided, host, epoch))
         self._recorder.commit()
-        self._renew(member, epoch)
+        participant.begin_anew(epoch, is_in_step=True)
+        self._restless.pop(host, None)
+        return self._past(participant, participant.members)
+
+    def _past(self, participant: Participant, instances: Iterable[str]) -> Past:
+        members = {name: participant.members[name] for name in instances}
         return Past(
-            member.joined,
+            {name: member.joined for name, member in members.items()},
             self.matched,
-            member.through,
-            {name: self.history(name) for name in member.instances},
-            member.inherited,
-            list(member.commands),
+            participant.through,
+            {name: self.history(name) for name in members},
+            {name: member.inherited for name, member in members.items()},
+            [command for member in members.values() for command in member.commands],
         )
 
-    def _renew(self, member: _Participant, epoch: int) -> None:
-        member.epoch = epoch
-        member.waiting = -1
-        member.is_in_step = True
-        member.heard = {}
-        member.events = []
-        self._restless.pop(member.host, None)
+    def move(self, instance: str, *, to: str, epoch: int) -> Past:
+        """Let an instance go on as one of another participant's; its orders work on.
+
+        The participant it leaves goes on under its epoch, or is dismissed with its last instance;
+        it is told to let the instance go only afterwards. The one it comes to begins a new epoch,
+        as with `join`.
+
+        Args:
+            instance: Who moves.
+            to: The participant; one that is not present starts with this instance.
+            epoch: Number of its start, larger than any before.
+
+        Returns:
+            What the instance has to live through again there.
+
+        Raises:
+            ChorusError: The instance takes part nowhere, or there already; the epoch is not new.
+        """
+        source = self._roster.by_instance.get(instance)
+        if source is None:
+            raise ChorusError(f"instance {instance!r}: takes part nowhere, it has to join")
+        if source.host == to:
+            raise ChorusError(f"instance {instance!r}: takes part in host {to!r} already")
+        self._require_new(to, epoch)
+        self._add_record(Moved(self.matched, self.decided, instance, to, epoch))
+        self._recorder.commit()
+        return self._past(self._move(instance, to, epoch), [instance])
+
+    def _move(self, instance: str, to: str, epoch: int) -> Participant:
+        source = self._roster.by_instance[instance]
+        target = self._roster.hosts.get(to)
+        if target is None:
+            through = self._common_through(source)
+            target = Participant(to, epoch, through)
+        else:
+            through = self._common_through(source, target)
+            self._begin_anew(target, epoch, through)
+        self._roster.add(target, instance, self._roster.remove(instance))
+        self._forget([instance], beyond=through)
+        self._note_owing(source)
+        self._note_owing(target)
+        return target
 
     def leave(self, host: str, instances: Sequence[str], reason: str) -> list[tuple[str, Release]]:
-        """Take a participant out: nobody waits for it any more, its decisions not yet due lapse.
+        """Take instances out: nobody waits for them any more, their decisions not yet due lapse.
 
-        Its instances are withdrawn: their working entries are cancelled, their protection stays.
+        They are withdrawn: their working entries are cancelled, their protection stays. The
+        participant goes on with those it has left, under its epoch, and is dismissed with its last
+        one; it is told to let the others go only afterwards.
         """
-        self._recorder.add(Left(self.matched, self.decided, host, list(instances), reason))
+        self._add_record(Left(self.matched, self.decided, host, list(instances), reason))
         self._recorder.commit()
-        self._dismiss(host)
+        participant = self._roster.hosts.get(host)
+        if participant is not None:
+            for instance in instances:
+                if instance in participant.members:
+                    self._take_out(instance)
+            self._note_owing(participant)
         known = set(self._decider.strategies)
         for instance in instances:
             if instance in known:
                 self._post_late(self._decider.withdraw(instance, reason))
         return self._releases()
 
-    def _dismiss(self, host: str) -> None:
-        member = self._participants.pop(host, None)
-        if member is None:
-            return
-        for name in member.instances:
-            if self._by_instance.get(name) is member:
-                del self._by_instance[name]
-        for number, decisions in self._decisions.items():
-            self._decisions[number] = [d for d in decisions if d.instance not in member.instances]
-        self._restless.pop(host, None)
-        self._owing.pop(host, None)
-        self._route()
-
-    def _route(self) -> None:
-        routes: dict[str, list[_Participant]] = {}
-        for member in self._participants.values():
-            for stream in member.streams:
-                routes.setdefault(stream, []).append(member)
-        self._by_stream = {stream: tuple(members) for stream, members in routes.items()}
+    def _take_out(self, instance: str) -> None:
+        self._roster.remove(instance)
+        self._forget([instance], beyond=-1)
 
     # ------------------------------------------------------------------ the clock
 
@@ -261,52 +345,67 @@ class Coordinator:
             False if it was refused: unknown host, an epoch that is over, or part of a
             conversation this coordinator has no memory of (see `restore`).
         """
-        member = self._participants.get(answer.host)
-        if member is None or answer.epoch != member.epoch:
+        participant = self._roster.hosts.get(answer.host)
+        if participant is None or answer.epoch != participant.epoch:
             return False
         # What is rare stays out of the way: every actor's answer to every candle comes by here.
-        if (answer.taken is not None or not member.is_in_step) and not self._heeds(member, answer):
+        if (answer.taken is not None or not participant.is_in_step) and not self._heeds(
+            participant, answer
+        ):
             return False
         if answer.commands:
-            self._note_commands(member, answer)
+            self._note_commands(participant, answer)
         for entry in answer.decisions:
-            if entry.slice > member.through:
-                self._decisions.setdefault(entry.slice, []).append(entry.decision)
-        if answer.through > member.through:
-            member.through = answer.through
+            decision = entry.decision
+            # One that has left, or moved, may go on deciding until its host hears of it.
+            if entry.slice > participant.through and decision.instance in participant.members:
+                self._decisions.setdefault(entry.slice, []).append(decision)
+        if answer.through > participant.through:
+            participant.through = answer.through
             if answer.through >= self.matched:
-                self._owing.pop(member.host, None)
-        member.waiting = answer.waiting
+                self._owing.pop(participant.host, None)
+        participant.waiting = answer.waiting
         if answer.waiting >= 0:
-            self._restless[member.host] = member
+            self._restless[participant.host] = participant
         return True
 
-    def _heeds(self, member: _Participant, answer: Answer) -> bool:
-        """Take the conversation up if an answer repeats what this coordinator asked for."""
+    def _heeds(self, participant: Participant, answer: Answer) -> bool:
+        """Take the conversation up if an answer repeats what this coordinator does not know."""
         if answer.taken is None or answer.reign != self._reign:
             return False
-        self._fall_in_step(member, answer.taken)
+        # Only once: releases sent since then are under way.
+        if not participant.is_in_step:
+            self._fall_in_step(participant, answer.taken)
         return True
 
-    def _note_commands(self, member: _Participant, answer: Answer) -> None:
-        known = 0 if answer.taken is None else len(member.commands)
-        fresh = answer.commands[known:]
-        for command in fresh:
-            self._recorder.add(Commanded(self.matched, self.decided, member.host, command))
-            member.commands.append(command)
-        if fresh:
-            self._recorder.commit()
+    def _note_commands(self, participant: Participant, answer: Answer) -> None:
+        """Put commands on record; an answer that repeats everything repeats them from the first."""
+        known = (
+            {}
+            if answer.taken is None
+            else {name: len(participant.members[name].commands) for name in participant.members}
+        )
+        for command in answer.commands:
+            name = command.instance
+            if known.get(name, 0):
+                known[name] -= 1
+            elif name in participant.members:
+                self._add_record(Commanded(self.matched, self.decided, participant.host, command))
+                participant.members[name].commands.append(command)
+        self._recorder.commit()
 
-    def _fall_in_step(self, member: _Participant, taken: dict[str, int]) -> None:
+    def _fall_in_step(self, participant: Participant, taken: dict[str, int]) -> None:
         """Take up the conversation with a participant that repeats what may have been lost."""
-        member.is_in_step = True
+        participant.is_in_step = True
         # The one before may have told more than this one has got to yet.
-        member.heard = taken
-        member.events = [
-            entry for name, count in taken.items() for entry in self._history.get(name, [])[count:]
+        participant.heard = taken
+        participant.events = [
+            entry
+            for name in participant.members
+            for entry in self._history.get(name, [])[taken.get(name, 0) :]
         ]
-        member.events.sort(key=lambda entry: (entry.slice, not entry.matched))
-        self._restless[member.host] = member
+        participant.events.sort(key=lambda entry: (entry.slice, not entry.matched))
+        self._restless[participant.host] = participant
 
     def advance(self) -> list[tuple[str, Release]]:
         """Match and decide as far as the answers allow.
@@ -314,7 +413,7 @@ class Coordinator:
         Returns:
             A release per participant that has events or waits for a slice now matched.
         """
-        decider, recorder = self._decider, self._recorder
+        decider = self._decider
         while True:
             if self._current is None:
                 if not self._pending:
@@ -330,24 +429,40 @@ class Coordinator:
             number = self._current.number
             decisions = self._decisions.pop(number, None)
             if decisions:
-                recorder.add(Decided(number, self.decided, decisions))
+                self._add_record(Decided(number, self.decided, decisions))
+                self._on_record = (number, number)
             events = decider.decide(self._current, decisions or ())
             self.decided = number
             self._current = None
             if events:
                 self._post(events, matched=False)
-        recorder.commit()
-        return self._releases()
+        releases = self._releases()
+        if releases:
+            self._note_reached()
+        self._recorder.commit()
+        return releases
 
-    def _who_owes(self, market_slice: MarketSlice) -> dict[str, _Participant]:
-        """Return the participants that have a candle in a slice and no answer to it yet."""
+    def _add_record(self, record: Record) -> None:
+        self._recorder.add(record)
+        self._on_record = (record.matched, record.decided)
+
+    def _note_reached(self) -> None:
+        """Put the present place on record where somebody is about to be told of it."""
+        if self._on_record < (self.matched, self.decided):
+            self._add_record(Reached(self.matched, self.decided))
+
+    def _who_owes(self, market_slice: MarketSlice) -> dict[str, Participant]:
+        """Return the participants that have a candle in a slice and no answer to it yet.
+
+        Only for a slice just matched, which everybody present takes part in.
+        """
         number = market_slice.number
-        by_stream = self._by_stream
+        by_stream = self._roster.by_stream
         return {
-            member.host: member
+            participant.host: participant
             for candle in market_slice.candles
-            for member in by_stream.get(candle.stream, ())
-            if member.through < number and member.joined <= number
+            for participant in by_stream.get(candle.stream, ())
+            if participant.through < number
         }
 
     def _post_late(self, events: Iterable[OrderEvent]) -> None:
@@ -357,15 +472,20 @@ class Coordinator:
         where it stands.
         """
         for event in events:
-            member = self._by_instance.get(event.instance)
+            participant = self._roster.by_instance.get(event.instance)
             slice_number = self.matched
-            if member is not None:
-                slice_number = max(slice_number, member.through)
+            if participant is not None:
+                slice_number = max(slice_number, participant.through)
             self._post_one(SliceEvent(slice_number, event))
 
     def farewell(self) -> list[tuple[str, Release]]:
         """Return a last release for every participant, so that each knows the end is matched."""
-        return [(host, Release(self.matched, [], self._reign)) for host in self._participants]
+        self._note_reached()
+        self._recorder.commit()
+        return [
+            (host, Release(self.matched, [], self._reign, participant.epoch))
+            for host, participant in self._roster.hosts.items()
+        ]
 
     def history(self, instance: str) -> list[SliceEvent]:
         """Return every event of an instance so far; a restarted one takes over from them."""
@@ -380,23 +500,25 @@ class Coordinator:
         instance = entry.event.instance
         history = self._history.setdefault(instance, [])
         history.append(entry)
-        member = self._by_instance.get(instance)
-        if member is not None and len(history) > member.heard.get(instance, 0):
-            member.events.append(entry)
-            self._restless[member.host] = member
+        participant = self._roster.by_instance.get(instance)
+        if participant is not None and len(history) > participant.heard.get(instance, 0):
+            participant.events.append(entry)
+            self._restless[participant.host] = participant
 
     def _releases(self) -> list[tuple[str, Release]]:
         matched = self.matched
         releases: list[tuple[str, Release]] = []
-        for host, member in list(self._restless.items()):
-            if not member.is_in_step:
+        for host, participant in list(self._restless.items()):
+            if not participant.is_in_step:
                 continue
-            heard = member.waiting <= matched
-            if member.events or heard:
-                releases.append((host, Release(matched, member.events, self._reign)))
-                member.events = []
+            heard = participant.waiting <= matched
+            if participant.events or heard:
+                releases.append(
+                    (host, Release(matched, participant.events, self._reign, participant.epoch))
+                )
+                participant.events = []
             if heard:
-                member.waiting = -1
+                participant.waiting = -1
                 del self._restless[host]
         return releases
 
@@ -426,15 +548,16 @@ class Coordinator:
             self._replay(source, record.matched, record.decided)
             self._redo(record)
         self._recorder = recorder
+        self._on_record = (self.matched, self.decided)
         self._received = self.matched
         self._decisions.clear()
         self._restless.clear()
-        for member in self._participants.values():
-            member.through = max(member.joined - 1, self.decided)
-            member.waiting = -1
-            member.is_in_step = False
-            member.events = []
-        self._owing = self._who_owes(self._current) if self._current is not None else {}
+        self._owing.clear()
+        for participant in self._roster.hosts.values():
+            joined = min(each.joined for each in participant.members.values())
+            participant.through = max(joined - 1, self.decided)
+            participant.begin_anew(participant.epoch, is_in_step=False)
+            self._note_owing(participant)
 
     def _replay(self, source: Iterator[MarketSlice], matched: int, decided: int) -> None:
         """Match and decide, without decisions, up to the place of a record."""
@@ -473,10 +596,13 @@ class Coordinator:
         elif isinstance(record, Registered):
             self._decider.register(strategy_of(record))
         elif isinstance(record, Joined):
-            self._admit(record.host, record.epoch, record.instances, record.streams)
+            self._admit(record.host, record.epoch, record.instances)
         elif isinstance(record, Rejoined):
-            self._renew(self._participants[record.host], record.epoch)
+            self._roster.hosts[record.host].epoch = record.epoch
+        elif isinstance(record, Moved):
+            self._move(record.instance, record.to, record.epoch)
         elif isinstance(record, Left):
             self.leave(record.host, record.instances, record.reason)
-        else:
-            self._participants[record.host].commands.append(record.command)
+        elif isinstance(record, Commanded):
+            own = self._roster.hosts[record.host].members[record.command.instance]
+            own.commands.append(record.command)

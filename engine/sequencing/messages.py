@@ -90,9 +90,10 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
             answered or newer ones have arrived already.
         decisions: In slice order.
         commands: What instances were told since the last answer, in order.
-        taken: Only where the order manager asked for everything again: how many order events each
-            instance has taken. `decisions` then hold all it may not know, `commands` all there are.
-        reign: With `taken`: which life of the order manager asked (see `Release`).
+        taken: Only where everything is told again, after the order manager asked for it or at the
+            beginning of an epoch: how many order events each instance has taken. `decisions` then
+            hold all the order manager may not know, `commands` all there are.
+        reign: With `taken`: for which life of the order manager (see `Release`).
     """
 
     host: str
@@ -122,18 +123,19 @@ class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):
-    """What a participant whose process died has to live through again.
+    """What instances of a participant have to live through again in another process.
 
     Attributes:
-        joined: First slice it took part in; older ones are history to it.
+        joined: First slice each instance took part in; older ones are history to it.
         matched: Newest slice the order manager has matched.
-        through: Newest slice the order manager has an answer to; older decisions are not repeated.
+        through: Newest slice the order manager has the participant's answer to; older decisions
+            are not repeated.
         events: Every order event by instance, those of earlier starts first.
         inherited: How many of those happened before it took part, by instance.
-        commands: What its instances were told since it took part, in order.
+        commands: What the instances were told since they took part; those of one are in order.
     """
 
-    joined: int
+    joined: dict[str, int]
     matched: int
     through: int
     events: dict[str, list[SliceEvent]]
@@ -146,9 +148,11 @@ class Release(msgspec.Struct, frozen=True, array_like=True):
 
     `events` are all events of the participant's instances since the last release, in order.
     `reign` numbers the order manager's lives: what an earlier one said is not listened to after
-    the participant has repeated itself for its successor.
+    the participant has repeated itself for its successor. Nor is what was said to an earlier
+    `epoch` of a participant that goes on under a new one.
     """
 
     through: int
     events: list[SliceEvent]
     reign: int = 0
+    epoch: int = 0

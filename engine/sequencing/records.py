@@ -17,6 +17,8 @@ __all__ = [
     "Decided",
     "Joined",
     "Left",
+    "Moved",
+    "Reached",
     "Record",
     "Recorder",
     "Registered",
@@ -50,12 +52,11 @@ class Registered(_Record, frozen=True, array_like=True, tag=True):
 
 
 class Joined(_Record, frozen=True, array_like=True, tag=True):
-    """A participant takes part from the slice after `matched` on."""
+    """Instances, each with its streams, take part from the slice after `matched` on."""
 
     host: str
     epoch: int
-    instances: list[str]
-    streams: list[str]
+    instances: dict[str, list[str]]
 
 
 class Rejoined(_Record, frozen=True, array_like=True, tag=True):
@@ -65,12 +66,28 @@ class Rejoined(_Record, frozen=True, array_like=True, tag=True):
     epoch: int
 
 
+class Moved(_Record, frozen=True, array_like=True, tag=True):
+    """An instance goes on as one of another participant's, which begins an epoch with it."""
+
+    instance: str
+    to: str
+    epoch: int
+
+
 class Left(_Record, frozen=True, array_like=True, tag=True):
-    """A participant was taken out and its instances withdrawn."""
+    """Instances of a participant were taken out and withdrawn."""
 
     host: str
     instances: list[str]
     reason: str
+
+
+class Reached(_Record, frozen=True, array_like=True, tag=True):
+    """Somebody was told of this place, at which nothing else is on record.
+
+    What changes who takes part has to come after everything anybody has acted upon, also where the
+    order manager was built again in between.
+    """
 
 
 class Commanded(_Record, frozen=True, array_like=True, tag=True):
@@ -80,7 +97,7 @@ class Commanded(_Record, frozen=True, array_like=True, tag=True):
     command: SliceCommand
 
 
-Record = Decided | Registered | Joined | Rejoined | Left | Commanded
+Record = Decided | Registered | Joined | Rejoined | Moved | Left | Reached | Commanded
 
 
 class Recorder:

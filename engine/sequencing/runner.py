@@ -309,7 +309,7 @@ class InstanceRunner:
         own = self.instance.id
         known = max(past.matched, past.through, *(command.slice for command in past.commands))
         events, inherited = past.events[own], past.inherited[own]
-        self.relive(past.joined - 1, events[:inherited])
+        self.relive(past.joined[own] - 1, events[:inherited])
         self._is_live = True
         queue, due = self._queue, deque(past.commands)
         to_take = deque(events[inherited:])

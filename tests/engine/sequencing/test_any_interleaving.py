@@ -227,9 +227,8 @@ class Network:
         self.coordinator.register(config.strategies)
         for strategy in config.strategies:
             self.runners[strategy.id] = self.a_runner(strategy.id, epoch=1)
-            self.coordinator.join(
-                strategy.id, epoch=1, instances=[strategy.id], streams=strategy.streams
-            )
+            wanted = {strategy.id: strategy.streams}
+            self.coordinator.join(strategy.id, epoch=1, instances=wanted)
             self.to_runner[strategy.id] = deque()
             self.releases[strategy.id] = deque()
             self.to_manager[strategy.id] = deque()

@@ -268,8 +268,8 @@ class Network:
         present = list(instances)
         streams = dict.fromkeys(s for instance in present for s in instance.config.streams)
         self.streams[host] = tuple(streams)
-        names = [instance.id for instance in present]
-        self.coordinator.join(host, epoch=1, instances=names, streams=self.streams[host])
+        wanted = {instance.id: instance.config.streams for instance in present}
+        self.coordinator.join(host, epoch=1, instances=wanted)
 
     def publish(self) -> bool:
         if not self.slices:

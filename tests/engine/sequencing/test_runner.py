@@ -157,7 +157,7 @@ def test_an_event_that_belongs_before_a_processed_candle_is_refused(
 
 def test_the_coordinator_tells_matching_from_deciding_and_withdrawing() -> None:
     coordinator = Coordinator(Script())
-    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    coordinator.join("a", epoch=1, instances={"a": [STREAM]})
     slices = [MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(2)]
     coordinator.add_slices(slices)
     coordinator.advance()
@@ -179,7 +179,7 @@ def test_the_coordinator_tells_matching_from_deciding_and_withdrawing() -> None:
 
 def test_events_reach_the_instance_around_the_candle_of_their_slice() -> None:
     coordinator = Coordinator(Script())
-    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    coordinator.join("a", epoch=1, instances={"a": [STREAM]})
     coordinator.add_slices(MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(3))
     runner = a_runner(3, uncovered=[STREAM])
     for _ in range(8):
@@ -225,13 +225,13 @@ def test_the_end_of_a_wait_is_no_news() -> None:
 
 def test_the_coordinator_keeps_its_word_for_a_slice_that_was_not_there_yet() -> None:
     coordinator = Coordinator(Quiet())
-    coordinator.join("a", epoch=1, instances=["a"], streams=[STREAM])
+    coordinator.join("a", epoch=1, instances={"a": [STREAM]})
     slices = [MarketSlice(n, (n + 1) * MINUTE, (candle(n),)) for n in range(2)]
     coordinator.add_slices(slices[:1])
     coordinator.on_answer(Answer("a", 1, 0, 1, 0, []))
     assert coordinator.advance() == []
     coordinator.add_slices(slices[1:])
-    assert coordinator.advance() == [("a", Release(1, []))]
+    assert coordinator.advance() == [("a", Release(1, [], 0, 1))]
 
 
 def test_an_event_without_its_phase_is_read_as_one_of_deciding() -> None:
