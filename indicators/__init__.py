@@ -8,6 +8,7 @@ from indicators.indicator import Indicator, batch, create
 from indicators.info import IndicatorInfo, Input
 from indicators.manager import IndicatorManager
 from indicators.parameters import Parameter
+from indicators.prices import Prices
 from indicators.specs import IndicatorSpec, spec
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "IndicatorSpec",
     "Input",
     "Parameter",
+    "Prices",
     "batch",
     "catalog",
     "create",

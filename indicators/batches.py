@@ -149,7 +149,7 @@ def _outputs_of(node: Node, inputs: Sequence[Array], *, has_gaps: bool) -> list[
     """Return a node's outputs, each value as streaming would have given it."""
     params = dict(node.items)
     if has_gaps:
-        return replay(node.info.maker.kernel(params), inputs, node.width)
+        return replay(node.info.maker.kernel(params), inputs, node.width)[0]
     return node.info.maker.batch(params, inputs)
 
 

@@ -59,6 +59,13 @@ class Kernel(Protocol):
             One array per output, NaN before ready; the state is as if the bars had streamed.
         """
 
+    def open(self, arrays: Sequence[Array]) -> Value:
+        """Start anew and consume whole arrays as `fill` does, for the state alone.
+
+        Returns:
+            What the last `update` would have returned; NaN before ready and without any bar.
+        """
+
 
 def leading_gap(arrays: Sequence[Array]) -> int:
     """Return how many first rows are unusable in any array (no usable row: the length)."""
@@ -87,21 +94,23 @@ def usable_rows(arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
     return rows
 
 
-def replay(kernel: Kernel, arrays: Sequence[Array], width: int) -> list[Array]:
+def replay(kernel: Kernel, arrays: Sequence[Array], width: int) -> tuple[list[Array], Value]:
     """Stream arrays through a fresh kernel; unusable rows are skipped.
 
     Returns:
-        One array per output, NaN before ready and on skipped rows.
+        One array per output, NaN before ready and on skipped rows; and what the last row gave.
     """
     size = arrays[0].size
     out = np.full((width, size), NAN)
+    value: Value = NAN
     rows = zip(*(array.tolist() for array in arrays), strict=True)
     for i, (row, fits) in enumerate(zip(rows, usable_rows(arrays).tolist(), strict=True)):
         if fits:
-            out[:, i] = kernel.update(*row)
+            out[:, i] = value = kernel.update(*row)
         else:
             kernel.skip()
-    return list(out)
+            value = NAN
+    return list(out), value
 
 
 class HandleKernel:
@@ -192,9 +201,7 @@ class HandleKernel:
                 raise InsufficientHistory  # noqa: TRY301 - one way out for both kinds of "too few"
             handle, filled = self._open.open_and_fill(*arrays, *self._arguments)
         except InsufficientHistory:
-            self._handle = None
-            self._skipped = gap
-            self._history = list(zip(*(array[gap:].tolist() for array in arrays), strict=True))
+            self._wait(arrays, gap)
             width = 1 if isinstance(self._blank, float) else len(self._blank)
             return [np.full(size, NAN) for _ in range(width)]
         self._handle = handle
@@ -205,3 +212,24 @@ class HandleKernel:
         for output in outputs:
             output[:begin] = NAN  # integer outputs hold 0 there
         return outputs
+
+    def open(self, arrays: Sequence[Array]) -> Value:
+        """Open on whole arrays without keeping what the bars gave: one pass in C."""
+        gap = leading_gap(arrays)
+        try:
+            if arrays[0].size - gap < self._minimum:
+                raise InsufficientHistory  # noqa: TRY301 - one way out for both kinds of "too few"
+            handle = self._open(*arrays, *self._arguments)
+        except InsufficientHistory:
+            self._wait(arrays, gap)
+            return self._blank
+        self._handle = handle
+        self._history = None
+        value: Value = handle.value
+        return value
+
+    def _wait(self, arrays: Sequence[Array], gap: int) -> None:
+        """Keep arrays that are too short to open on, as bars would have been kept."""
+        self._handle = None
+        self._skipped = gap
+        self._history = list(zip(*(array[gap:].tolist() for array in arrays), strict=True))

@@ -16,9 +16,10 @@ from indicators.bars import (
     refuse_non_finite,
     usable,
 )
-from indicators.batches import gapless, inputs_of, slots_of
-from indicators.kernels import NAN, Kernel, Value, replay
+from indicators.batches import gapless, slots_of
+from indicators.kernels import NAN, Kernel, Value, aligned, replay
 from indicators.nodes import Node, Plan, plan
+from indicators.prices import Prices
 from indicators.specs import IndicatorSpec
 from indicators.steps import Step, step_of
 
@@ -187,7 +188,7 @@ class IndicatorManager:
         return slots
 
     def reopen(self, bars: Sequence[Bar]) -> None:
-        """Start anew on history, at C speed; bit-identical to having streamed it.
+        """Start anew on history; as `open`, from bars.
 
         Args:
             bars: All candles from the anchor on, oldest first. Empty: back to the beginning.
@@ -200,17 +201,40 @@ class IndicatorManager:
             fits = usable(columns[name])
             if not fits.all():
                 refuse_non_finite(bars[int(fits.argmin())])
-        kernels = self._new_kernels()
-        arrays: list[Array] = []
-        for node, kernel in zip(self._plan.nodes, kernels, strict=True):
-            inputs = inputs_of(node, columns, arrays)
-            arrays += kernel.fill(inputs) if gapless(inputs) else replay(kernel, inputs, node.width)
-        self._kernels = kernels
-        self.slots[:] = [float(array[-1]) if array.size else NAN for array in arrays]
-        self.anchor = bars[0].seq if bars else None
+        self.open(Prices(columns), anchor=bars[0].seq if bars else 0)
+
+    def open(self, prices: Prices, *, anchor: int) -> None:
+        """Start anew on history, at C speed; bit-identical to having streamed it.
+
+        Args:
+            prices: Of all candles from the anchor on, oldest first. Empty: back to the beginning.
+            anchor: `seq` of the first of them.
+        """
+        self._kernels = self._new_kernels()
+        outputs: dict[int, Array] = {}
+        for node, kernel in zip(self._plan.nodes, self._kernels, strict=True):
+            _write(self.slots, node, self._opened(node, kernel, prices, outputs))
+        self.anchor = anchor if prices.size else None
         self.ready = False
-        if bars and all(kernel.ready for kernel in kernels):
+        if prices.size and all(kernel.ready for kernel in self._kernels):
             self._compile()
+
+    def _opened(
+        self, node: Node, kernel: Kernel, prices: Prices, outputs: dict[int, Array]
+    ) -> Value:
+        """Open one kernel and return its present value; keep in `outputs` what others read."""
+        inputs = [prices.of(PRICES[~code]) if code < 0 else outputs[code] for code in node.inputs]
+        slots = range(node.first, node.first + node.width)
+        if max(node.inputs) >= 0:  # prices have no gaps, what indicators give may
+            inputs = aligned(inputs)
+            if not gapless(inputs):
+                arrays, value = replay(kernel, inputs, node.width)
+                outputs.update(zip(slots, arrays, strict=True))
+                return value
+        if not self._plan.sources.isdisjoint(slots):
+            arrays = node.info.maker.batch(dict(node.items), inputs)
+            outputs.update(zip(slots, arrays, strict=True))
+        return kernel.open(inputs)
 
     def batch(self, columns: Mapping[str, Array]) -> list[Array]:
         """Return the batch twin: one array per slot, each value as `update` would have given it.

@@ -45,12 +45,14 @@ class Plan:
         node_of: Own name -> its node; several names may share one.
         size: Number of slots.
         warmup: Bars until everything is ready.
+        sources: Slots that other calculations read.
     """
 
     nodes: tuple[Node, ...]
     node_of: Mapping[str, Node]
     size: int
     warmup: int
+    sources: frozenset[int]
 
     def slot(self, name: str, output: str | None) -> int:
         """Return the slot of an output.
@@ -147,6 +149,7 @@ def _plan(items: tuple[tuple[str, IndicatorSpec], ...]) -> Plan:
         node_of=planner.node_of,
         size=planner.size,
         warmup=max((node.warmup for node in planner.nodes), default=1),
+        sources=frozenset(code for node in planner.nodes for code in node.inputs if code >= 0),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
+
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
-from indicators.kernels import NAN, Value, replay
+from indicators.kernels import NAN, Value
 from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 
 __all__ = ["ICHIMOKU"]
@@ -53,8 +55,25 @@ class _Ichimoku(OwnKernel):
             return _BLANK
         return (tenkan, kijun, *leads[-1 - self._displacement], lead_a, lead_b)
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        return replay(self, arrays, len(_OUTPUTS))
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        (tenkan,), (kijun,) = self._tenkan.fill(arrays), self._kijun.fill(arrays)
+        (lead_b,) = self._senkou.fill(arrays)
+        lead_a = (tenkan + kijun) / 2.0
+        size = lead_a.size
+        begin = int(np.isnan(lead_a + lead_b).sum())  # NaN leads only: midpoints of prices
+        keep = max(begin, size - self._leads.maxlen) if self._leads.maxlen else begin
+        self._leads.extend(zip(lead_a[keep:].tolist(), lead_b[keep:].tolist(), strict=True))
+        first = begin + self._displacement
+        self.ready = first < size
+        outputs = [np.full(size, NAN) for _ in _OUTPUTS]
+        if self.ready:
+            before = slice(begin, size - self._displacement)
+            sources = (tenkan[first:], kijun[first:], lead_a[before], lead_b[before])
+            for output, source in zip(
+                outputs, (*sources, lead_a[first:], lead_b[first:]), strict=True
+            ):
+                output[first:] = source
+        return outputs
 
 
 ICHIMOKU = IndicatorInfo(

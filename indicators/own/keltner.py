@@ -44,7 +44,7 @@ class _Keltner(OwnKernel):
             return _BLANK
         return (upper, middle, middle - half)
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
         price, *candle = arrays
         (middle,) = self._ema.fill([price])
         (atr,) = self._atr.fill(candle)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from indicators.bars import Array
 from indicators.info import Params
-from indicators.kernels import Kernel
+from indicators.kernels import NAN, Kernel, Value, leading_gap
 from indicators.parameters import Parameter, ParameterValue
 from indicators.talib_functions import talib_info
 
@@ -23,6 +25,25 @@ class OwnKernel:
 
     def skip(self) -> None:
         """Leave no trace: windows, displacements and streaks run over defined bars only."""
+
+    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+        """Start anew and consume whole arrays; see `Kernel.fill`."""
+        gap = leading_gap(arrays)
+        outputs = self._consume([array[gap:] for array in arrays])
+        if not gap:
+            return outputs
+        blank = np.full(gap, NAN)
+        return [np.concatenate((blank, output)) for output in outputs]
+
+    def open(self, arrays: Sequence[Array]) -> Value:
+        """Start anew and consume whole arrays for the state alone; see `Kernel.open`."""
+        outputs = self.fill(arrays)
+        last = tuple(float(output[-1]) if output.size else NAN for output in outputs)
+        return last[0] if len(last) == 1 else last
+
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        """Consume arrays in which every row is usable; return one array per output."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

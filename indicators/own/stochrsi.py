@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
-from indicators.kernels import NAN, Value, replay
+from indicators.kernels import NAN, Value
 from indicators.own.parts import OwnKernel, OwnMaker, period, talib_kernel
 
 __all__ = ["SMOOTH_STOCHRSI"]
@@ -60,8 +62,22 @@ class _SmoothStochRsi(OwnKernel):
         d = self._d.peek(k)
         return _BLANK if math.isnan(d) else (k, d)
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        return replay(self, arrays, 2)
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        # Each part reads what the one before it gives, from its first value on.
+        rsi = _defined(self._rsi.fill(arrays)[0])
+        low, high = (_defined(bound) for bound in self._range.fill([rsi]))
+        span = high - low
+        place = np.zeros(span.size)
+        np.divide(rsi[rsi.size - span.size :] - low, span, out=place, where=span > _FLAT)
+        k = _defined(self._k.fill([100.0 * place])[0])
+        d = _defined(self._d.fill([k])[0])
+        blank = np.full(arrays[0].size - d.size, NAN)
+        return [np.concatenate((blank, values)) for values in (k[k.size - d.size :], d)]
+
+
+def _defined(array: Array) -> Array:
+    """Return an array without the NaN that lead it."""
+    return array[int(np.isnan(array).sum()) :]
 
 
 def _place(value: float, low: float, high: float) -> float:

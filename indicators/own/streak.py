@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
-from indicators.kernels import NAN, Value, replay
+from indicators.kernels import NAN, Value
 from indicators.own.parts import OwnKernel, OwnMaker
 
 __all__ = ["STREAK"]
@@ -39,8 +41,17 @@ class _Streak(OwnKernel):
             return count - 1.0 if count < 0.0 else -1.0
         return 0.0 if x == last else NAN
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        return replay(self, arrays, 1)
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        (x,) = arrays
+        count = np.full(x.size, NAN)
+        if x.size:
+            sign = np.sign(np.diff(x))
+            rows = np.arange(sign.size)
+            turns = np.concatenate(([True], sign[1:] != sign[:-1]))[: sign.size]
+            began = np.maximum.accumulate(np.where(turns, rows, 0))
+            count[1:] = sign * (rows - began + 1)
+            self._last, self._count = float(x[-1]), float(count[-1])
+        return [count]
 
 
 STREAK = IndicatorInfo(

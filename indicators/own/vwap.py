@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+import numpy as np
 
 from indicators.bars import Array
 from indicators.info import IndicatorInfo, Input, Params
-from indicators.kernels import NAN, Value, replay
+from indicators.kernels import NAN, Value, leading_gap, replay
 from indicators.own.parts import OwnKernel, OwnMaker, period
 
 __all__ = ["ROLLING_VWAP", "SESSION_VWAP"]
@@ -45,8 +48,25 @@ class _SessionVwap(OwnKernel):
         volume = self._volume + volume if same else volume
         return traded / volume if volume > 0.0 else NAN
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        return replay(self, arrays, 1)
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        price, volume, open_time = arrays
+        size = price.size
+        out = np.full(size, NAN)
+        if not size:
+            return [out]
+        day = open_time // _DAY_MS
+        edges = [0, *(np.flatnonzero(day[1:] != day[:-1]) + 1).tolist(), size]
+        traded, volumes = price * volume, np.empty(size)
+        for start, stop in pairwise(edges):
+            # cumsum adds one after the other, as updates do.
+            np.cumsum(volume[start:stop], out=volumes[start:stop])
+            np.cumsum(traded[start:stop], out=traded[start:stop])
+        np.divide(traded, volumes, out=out, where=volumes > 0.0)
+        self._day, self._traded, self._volume = (
+            float(array[-1]) for array in (day, traded, volumes)
+        )
+        self.ready = True
+        return [out]
 
 
 SESSION_VWAP = IndicatorInfo(
@@ -107,8 +127,16 @@ class _RollingVwap(OwnKernel):
         volume = math.fsum(volumes)
         return math.fsum(traded) / volume if volume > 0.0 else NAN
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
-        return replay(self, arrays, 1)
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
+        return replay(self, arrays, 1)[0]
+
+    def open(self, arrays: Sequence[Array]) -> Value:
+        """Take the last window only: what is before it has left no trace."""
+        gap = leading_gap(arrays)
+        price, volume = (array[gap:][-self._period :] for array in arrays)
+        self._traded.extend((price * volume).tolist())
+        self._volumes.extend(volume.tolist())
+        return self._average(self._traded, self._volumes)
 
 
 ROLLING_VWAP = IndicatorInfo(

@@ -37,7 +37,7 @@ class _Zscore(OwnKernel):
         deviation = self._deviation.peek(x)
         return (x - mean) / deviation if deviation > 0.0 else NAN
 
-    def fill(self, arrays: Sequence[Array]) -> list[Array]:
+    def _consume(self, arrays: Sequence[Array]) -> list[Array]:
         (mean,) = self._mean.fill(arrays)
         (deviation,) = self._deviation.fill(arrays)
         out = np.full(mean.size, NAN)
