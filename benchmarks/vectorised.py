@@ -19,7 +19,8 @@ from benchmarks.harness import Measure, Scenario, Trial
 from benchmarks.results import Metric, Mode, Parameters
 from benchmarks.workloads import macd_rsi
 from engine.config import RunConfig, SyntheticSymbol
-from engine.market import CandleColumns, parse_file_spec, read_candles, synthetic_columns
+from engine.market import CandleColumns, parse_file_spec, synthetic_columns
+from engine.market.files import read_candles
 from engine.vectorised import sweep, vectorised_backtest
 
 __all__ = ["SCENARIO", "main"]

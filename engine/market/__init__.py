@@ -1,12 +1,16 @@
-"""Market data: validation, log, aggregation, distribution, feeds."""
+"""Market data: validation, log, aggregation, distribution, feeds.
+
+Candle files are read by `engine.market.files`, which is not imported here: it brings polars, and
+most processes of an engine never see a file.
+"""
 
 from engine.market.aggregation import CandleAggregator, aggregate_columns
 from engine.market.columns import CandleColumns
 from engine.market.distribution import DataDistributor, select_streams
-from engine.market.files import FileReport, read_candles
 from engine.market.log import SliceLog, StreamLog
 from engine.market.market import Market, open_market
 from engine.market.pacing import Pacer
+from engine.market.reports import FileReport
 from engine.market.symbols import FileSpec, parse_file_spec, symbol_key
 from engine.market.synthetic import synthetic_columns
 from engine.market.validation import CandleValidator, Reason, Rejection, ValidationReport
@@ -28,7 +32,6 @@ __all__ = [
     "aggregate_columns",
     "open_market",
     "parse_file_spec",
-    "read_candles",
     "select_streams",
     "symbol_key",
     "synthetic_columns",

@@ -7,8 +7,8 @@ from typing import Literal
 
 from engine.config import MarketConfig
 from engine.errors import ConfigError, DataError
-from engine.market.files import FileReport, read_candles
 from engine.market.plan import CandleSource, StreamPlan, plan_streams
+from engine.market.reports import FileReport
 from engine.market.symbols import FileSpec, parse_file_spec, symbol_key
 from engine.market.synthetic import synthetic_sources
 from engine.market.timeline import Timeline
@@ -119,6 +119,8 @@ class Market:
 
 
 def _open_files(named: Sequence[str]) -> tuple[list[CandleSource], list[FileReport]]:
+    from engine.market.files import read_candles  # noqa: PLC0415 - it brings polars
+
     specs = [parse_file_spec(text) for text in named]
     _require_distinct(specs)
     sources, reports = [], []

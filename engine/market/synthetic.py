@@ -33,8 +33,8 @@ import numpy as np
 from engine.config import SyntheticConfig, SyntheticSymbol
 from engine.errors import ConfigError
 from engine.market.columns import CandleColumns, Floats, Ints
-from engine.market.files import FileReport
 from engine.market.plan import CandleSource
+from engine.market.reports import FileReport
 from engine.market.symbols import symbol_key
 from engine.timeframes import floor_time, format_time, is_boundary, parse_time, timeframe_ms
 

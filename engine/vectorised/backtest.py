@@ -35,7 +35,7 @@ def vectorised_backtest(
 
     Args:
         strategy: Of type RULES, sized by a fixed quantity.
-        candles: Valid candles of its timeframe, as `engine.market.read_candles` returns them.
+        candles: Valid candles of its timeframe, as `engine.market.files.read_candles` returns them.
         run: Where execution, instruments and accounts are taken from; None: the defaults.
 
     Raises:

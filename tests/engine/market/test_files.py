@@ -10,7 +10,8 @@ import pytest
 
 from engine.errors import DataError
 from engine.market.columns import CandleColumns
-from engine.market.files import FileReport, read_candles
+from engine.market.files import read_candles
+from engine.market.reports import FileReport
 from engine.market.symbols import parse_file_spec
 
 START = 1_704_067_200_000
