@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,47 +25,31 @@ KILLS = int(os.environ.get("CHORUS_CHAOS_KILLS", "20"))
 SEED = int(os.environ.get("CHORUS_CHAOS_SEED", "1"))
 VICTIMS = ("ray::StrategyActor", "ray::OrderManagerActor", "ray::MarketDataActor")
 
+MEMBERS = (0, 1, 4, 5, 6, 8)
+"""Each symbol and timeframe with two of the three kinds of protection."""
+
 CANDLES_PER_S = 100
 
 _BETWEEN_KILLS_S = 0.3
 
 
-def a_run(candles: int) -> RunConfig:
-    """Return a run in which every strategy trades often and differently."""
+@pytest.fixture
+def config_of(
+    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]]
+) -> Callable[[int], RunConfig]:
+    """Make a run of so many candles in which every strategy trades often and differently."""
 
-    def strategy(number: int) -> dict[str, object]:
-        symbol, timeframe = [("AAA/USDT", "1m"), ("AAA/USDT", "5m"), ("BBB/USDT", "5m")][number % 3]
-        protection = [{}, {"stopLoss": 0.01, "takeProfit": 0.015}, {"trailingStop": 0.01}]
-        return {
-            "id": f"s{number}",
-            "symbol": symbol,
-            "timeframe": timeframe,
-            "indicators": {"fast": {"type": "ema", "period": 4 + number}, "rsi": {"period": 14}},
-            "rules": {
-                "entry": {"condition": "crosses_above(close, fast) AND rsi < 70"},
-                "exit": {"condition": "crosses_below(close, fast)"},
-            },
-            "risk": {"maxPositionSize": 0.1, **protection[number // 2 % 3]},
-        }
-
-    symbols = [
-        {"symbol": "AAA/USDT", "timeframe": "1m"},
-        {"symbol": "BBB/USDT", "timeframe": "1m"},
-    ]
-    return RunConfig.model_validate(
-        {
-            "name": "chaos",
-            "market": {
-                "synthetic": {"symbols": symbols, "candles": candles, "seed": 5},
-                "speed": 60 * CANDLES_PER_S,
-            },
-            "execution": {"takerFeeBps": 5, "slippageBps": 1},
-            "accounts": [{"id": "paper", "balances": {"USDT": 100_000}}],
-            "strategies": [strategy(number) for number in range(6)],
+    def config(candles: int) -> RunConfig:
+        return a_run(
+            [a_strategy(number) for number in MEMBERS],
+            candles=candles,
+            timeframes=("1m", "1m"),
+            market={"speed": 60 * CANDLES_PER_S},
             # A loaded machine may need longer than a second or two to start a process.
-            "arbitration": {"windowMs": 60_000},
-        }
-    )
+            arbitration={"windowMs": 60_000},
+        )
+
+    return config
 
 
 def below_this_one(title: str) -> list[int]:
@@ -154,8 +138,8 @@ def assert_undisturbed(found: RunReport, expected: RunReport) -> None:
         assert was.candles == should.candles
 
 
-def test_any_process_may_be_killed_at_any_moment() -> None:
-    config = a_run(candles=max(3000, KILLS * 300))
+def test_any_process_may_be_killed_at_any_moment(config_of: Callable[[int], RunConfig]) -> None:
+    config = config_of(max(3000, KILLS * 300))
     before = set(below_this_one(""))
     with engine_of(config) as engine:
         saboteur = Saboteur(engine, SEED)
@@ -168,8 +152,8 @@ def test_any_process_may_be_killed_at_any_moment() -> None:
 
 
 @pytest.mark.parametrize("title", VICTIMS)
-def test_each_kind_of_process_comes_back(title: str) -> None:
-    config = a_run(candles=1500)
+def test_each_kind_of_process_comes_back(title: str, config_of: Callable[[int], RunConfig]) -> None:
+    config = config_of(1500)
     with engine_of(config) as engine:
         saboteur = Saboteur(engine, SEED)
         saboteur.await_progress()
