@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -16,6 +17,11 @@ import engine.journal.folder as folder_module
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder, config_sha256
 from engine.journal.disk import DRAFT
+
+
+class TinyDisk(Protocol):
+    folder: Path
+
 
 MANIFEST = Manifest.of(
     {"name": "run", "strategies": [{"id": "a"}]},
@@ -107,10 +113,10 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, unprivilege
         folder.chmod(0o700)
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_made(tiny_disk: Path) -> None:
+def test_a_disk_without_room_is_refused_before_anything_is_made(tiny_disk: TinyDisk) -> None:
     with pytest.raises(JournalError, match=r"needs 16 MiB of free space, there are 0.\d; make"):
-        RunFolder.create(tiny_disk / "run", MANIFEST)
-    assert list(tiny_disk.iterdir()) == []
+        RunFolder.create(tiny_disk.folder / "run", MANIFEST)
+    assert list(tiny_disk.folder.iterdir()) == []
 
 
 def test_a_run_without_room_to_go_on_is_refused(
