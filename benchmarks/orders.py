@@ -47,7 +47,7 @@ POLICIES = ("independent", "net", "priority", "first")
 Step = Callable[[MarketSlice, Sequence[Decision]], None]
 """Carries out one slice with what is asked for after it."""
 
-Driven = Callable[[OrderManager, RunConfig], AbstractContextManager[Step]]
+Driven = Callable[[OrderManager, RunConfig, Sequence[MarketSlice]], AbstractContextManager[Step]]
 
 
 def workload(policy: str, slices: int) -> RunConfig:
@@ -103,7 +103,7 @@ def wishes(slices: list[MarketSlice], stream: str) -> list[list[Decision]]:
 
 
 @contextmanager
-def _alone(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
+def _alone(manager: OrderManager, run: RunConfig, _slices: Sequence[MarketSlice]) -> Iterator[Step]:
     """Drive an order manager without anything around it."""
     for strategy in run.strategies:
         manager.register(strategy)
@@ -116,8 +116,13 @@ def _alone(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
 
 
 @contextmanager
-def _recorded(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
-    """Drive an order manager by a coordinator that records on the disk."""
+def _recorded(
+    manager: OrderManager, run: RunConfig, slices: Sequence[MarketSlice]
+) -> Iterator[Step]:
+    """Drive an order manager by a coordinator that records on the disk.
+
+    A slice is decided and the next one matched by the same call, as in a replay.
+    """
     with (
         TemporaryDirectory(prefix="chorus-bench-") as folder,
         OrderJournal(JournalFile(Path(folder) / "orders", kind=OrderJournal.KIND)) as journal,
@@ -126,14 +131,12 @@ def _recorded(manager: OrderManager, run: RunConfig) -> Iterator[Step]:
         coordinator.register(run.strategies)
         hosts = [strategy.id for strategy in run.strategies]
         for strategy in run.strategies:
-            coordinator.join(
-                strategy.id, epoch=1, instances=[strategy.id], streams=[strategy.main_stream]
-            )
+            coordinator.join(strategy.id, epoch=1, instances={strategy.id: [strategy.main_stream]})
+        coordinator.add_slices(slices)
+        coordinator.advance()
 
         def step(market_slice: MarketSlice, decisions: Sequence[Decision]) -> None:
             number = market_slice.number
-            coordinator.add_slices((market_slice,))
-            coordinator.advance()
             asked = {decision.instance: [SliceDecision(number, decision)] for decision in decisions}
             for host in hosts:
                 wanted = asked.get(host, [])
@@ -157,7 +160,7 @@ def _prepare(policy: str, slice_count: int, driven: Driven) -> Measure:
     def measure() -> Mapping[str, float]:
         ledger = Ledger()
         manager = OrderManager(run, base_streams=market.base_streams, ledger=ledger)
-        with driven(manager, run) as step:
+        with driven(manager, run, slices) as step:
             began = time.perf_counter()
             for market_slice, decisions in zip(slices, wanted, strict=True):
                 step(market_slice, decisions)
@@ -172,7 +175,9 @@ def _prepare(policy: str, slice_count: int, driven: Driven) -> Measure:
 
 def _trials(mode: Mode) -> list[Trial]:
     runs, alone, recorded = (3, 2, 1) if mode == "short" else (7, len(POLICIES), len(POLICIES))
-    cases = [(policy, "none", SLICES, _alone) for policy in POLICIES[:alone]]
+    cases: list[tuple[str, str, int, Driven]] = [
+        (policy, "none", SLICES, _alone) for policy in POLICIES[:alone]
+    ]
     cases += [(policy, "records", RECORDED_SLICES, _recorded) for policy in POLICIES[:recorded]]
     return [
         Trial(

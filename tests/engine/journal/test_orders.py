@@ -13,7 +13,16 @@ from engine.errors import JournalError
 from engine.instance.commands import Pause, Update
 from engine.journal import JournalFile, OrderJournal
 from engine.sequencing import Answer, Coordinator, Record, SliceCommand, SliceDecision
-from engine.sequencing.records import Commanded, Decided, Joined, Left, Registered, Rejoined
+from engine.sequencing.records import (
+    Commanded,
+    Decided,
+    Joined,
+    Left,
+    Moved,
+    Reached,
+    Registered,
+    Rejoined,
+)
 from engine.types import (
     Action,
     CancelRequest,
@@ -29,7 +38,8 @@ from engine.types import (
 
 RECORDS: list[Record] = [
     Registered(-1, -1, '{"id": "a"}'),
-    Joined(-1, -1, "host", 1, ["a", "b"], ["paper:A/B:1m"]),
+    Joined(-1, -1, "host", 1, {"a": ["paper:A/B:1m"], "b": []}),
+    Reached(3, 2),
     Decided(
         3,
         2,
@@ -49,6 +59,7 @@ RECORDS: list[Record] = [
     ),
     Commanded(4, 4, "host", SliceCommand("a", 4, 2, Pause())),
     Rejoined(5, 4, "host", 2),
+    Moved(6, 6, "b", "other", 1),
     Left(9, 9, "host", ["a", "b"], "process ended"),
 ]
 
@@ -130,7 +141,7 @@ def test_a_coordinator_is_built_again_from_its_journal(tmp_path: Path) -> None:
     with OrderJournal(opened(tmp_path / "j")) as journal:
         coordinator = Coordinator(first, journal)
         coordinator.register([strategy])
-        coordinator.join("host", epoch=1, instances=["a"], streams=["paper:A/B:1m"])
+        coordinator.join("host", epoch=1, instances={"a": ["paper:A/B:1m"]})
         coordinator.add_slices(slices)
         coordinator.advance()
         coordinator.on_answer(Answer("host", 1, 1, -1, 0, [SliceDecision(1, wish)]))
