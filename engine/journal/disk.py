@@ -12,10 +12,10 @@ from pathlib import Path
 from engine.errors import JournalError
 
 __all__ = [
-    "DRAFT",
     "MEBIBYTE",
     "disk_error",
     "disk_errors",
+    "draft_of",
     "flush",
     "flush_folder",
     "free_bytes",
@@ -25,9 +25,6 @@ __all__ = [
 ]
 
 MEBIBYTE = 1 << 20
-
-DRAFT = "unfinished.tmp"
-"""Name of a file that is not whole yet; what a crash leaves of one the next overwrites."""
 
 _REMEDIES = {
     errno.ENOSPC: "make room on the disk, then start again",
@@ -89,15 +86,26 @@ def write_all(fd: int, data: bytes) -> None:
         written += more
 
 
-def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
+def draft_of(path: Path) -> Path:
+    """Return where `replace_file` puts together what is to become the content of `path`."""
+    return path.with_name(path.name + ".tmp")
+
+
+def replace_file(path: Path, data: bytes, *, sync: bool, draft: Path | None = None) -> None:
     """Make `data` the content of `path` at once: a crash leaves the old content or the new.
 
-    One writer at a time per folder.
+    One writer at a time per draft. What a crash leaves of a draft the next one overwrites.
+
+    Args:
+        path: The file.
+        data: All of it.
+        sync: Wait for the disk.
+        draft: What to call it until it is whole; None for `draft_of` the path.
 
     Raises:
         OSError: It cannot be written; the old content stays.
     """
-    draft = path.with_name(DRAFT)
+    draft = draft or draft_of(path)
     with contextlib.ExitStack() as undo:
         undo.callback(_discard, draft)
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -13,9 +13,9 @@ from pathlib import Path
 from engine.errors import ConfigError, JournalError
 from engine.journal.closing import Closing
 from engine.journal.disk import (
-    DRAFT,
     MEBIBYTE,
     disk_errors,
+    draft_of,
     flush_folder,
     free_bytes,
     make_folder,
@@ -35,7 +35,7 @@ _JOURNAL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _REMOVED = f"{_MANIFEST}.removed"
 """What the manifest is called once the run is removed: all that lies beside it is waste then."""
 
-_UNFINISHED = {_LOCK, DRAFT}
+_UNFINISHED = {_LOCK, draft_of(Path(_MANIFEST)).name}
 """What a crash inside `create` may leave; anything else is not ours to build on."""
 
 _NEEDED_BYTES = 16 * MEBIBYTE

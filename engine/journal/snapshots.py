@@ -25,6 +25,7 @@ __all__ = ["SnapshotStore"]
 
 _KEPT = 2
 _SUFFIX = ".snapshot"
+_DRAFT = "unfinished.tmp"  # the same for all of a name, so that crashes leave one at the most
 _MAGIC = b"CHSNAP\x01\x00"
 _READABLE_LENGTH = 60
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -80,7 +81,12 @@ class SnapshotStore:
         folder = self._folder_of(name)
         with disk_errors(folder, f"write snapshot {seq} of {name!r}"):
             make_folder(folder, sync=self._sync)
-            replace_file(_file(folder, seq), _MAGIC + encode_frame(stored), sync=self._sync)
+            replace_file(
+                _file(folder, seq),
+                _MAGIC + encode_frame(stored),
+                sync=self._sync,
+                draft=folder / _DRAFT,
+            )
             numbers = _numbers(folder)
             _remove(folder, [number for number in numbers if number > seq])
             _remove(folder, [number for number in numbers if number < seq][_KEPT - 1 :])

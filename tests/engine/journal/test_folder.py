@@ -16,7 +16,6 @@ import pytest
 import engine.journal.folder as folder_module
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder, config_sha256
-from engine.journal.disk import DRAFT
 
 
 class TinyDisk(Protocol):
@@ -238,7 +237,7 @@ def test_a_crash_in_creating_leaves_a_folder_to_create_in(
         patch.setattr(Path, "replace", refuse)
         with pytest.raises(JournalError, match="cannot make the folder of the run: Input/output"):
             RunFolder.create(tmp_path / "run", MANIFEST)
-    (tmp_path / "run" / DRAFT).write_bytes(b"{")
+    (tmp_path / "run" / "manifest.json.tmp").write_bytes(b"{")
     RunFolder.create(tmp_path / "run", MANIFEST).close()
     assert RunFolder.open(tmp_path / "run").manifest == MANIFEST
 

@@ -10,7 +10,6 @@ import pytest
 
 from engine.errors import JournalError
 from engine.journal import SnapshotStore
-from engine.journal.disk import DRAFT
 from engine.journal.frames import encode_frame
 
 
@@ -58,7 +57,7 @@ def test_crashes_leave_no_heap_of_drafts(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     store.write("a", 1, b"state")
     (of_a,) = tmp_path.iterdir()
-    (of_a / DRAFT).write_bytes(b"half of a state")
+    (of_a / "unfinished.tmp").write_bytes(b"half of a state")
     assert store.newest("a") == (1, b"state")
     store.write("a", 2, b"state")
     assert {file.name for file in of_a.iterdir()} == {"1.snapshot", "2.snapshot"}
