@@ -17,6 +17,9 @@ __all__ = ["SliceJournal"]
 _SLICES_PER_RECORD = 256
 """A record more costs as much as a slice; 256 make it small and 20 KB or so to read."""
 
+_CANDLES_PER_RECORD = 1 << 16
+"""5 MB or so; with thousands of streams 256 slices are too much to find one in, or to keep."""
+
 
 class _Page(msgspec.Struct, frozen=True, array_like=True):
     """Consecutive slices: one record of the file."""
@@ -36,7 +39,8 @@ class _PageHead(msgspec.Struct, frozen=True, array_like=True):
 class SliceJournal(Closing):
     """All slices of a run by number, from 0 and without gaps; the first write of one wins.
 
-    Slices are gathered into records of up to 256; `commit` closes the record in hand.
+    Slices are gathered into records, each ended by 256 slices or 65,536 candles or more;
+    `commit` ends the record in hand.
 
     Args:
         file: The journal file, of kind `KIND`; closed with this.
@@ -55,6 +59,7 @@ class SliceJournal(Closing):
         self._head_decoder = msgspec.msgpack.Decoder(_PageHead)
         # Slices that are in no record yet, and those that are in records not yet committed.
         self._open: list[MarketSlice] = []
+        self._open_candles = 0
         self._sealed: list[MarketSlice] = []
         self._committed = self._end_of_last_record()
         # A restart appends the old slices anew, in order: they are compared by one reading.
@@ -84,7 +89,8 @@ class SliceJournal(Closing):
             return False
         self.file.require_usable()
         self._open.append(market_slice)
-        if len(self._open) >= _SLICES_PER_RECORD:
+        self._open_candles += len(market_slice.candles)
+        if len(self._open) >= _SLICES_PER_RECORD or self._open_candles >= _CANDLES_PER_RECORD:
             self._seal()
         return True
 
@@ -132,6 +138,7 @@ class SliceJournal(Closing):
         self.file.append(self._encoder.encode(page))
         self._sealed += self._open
         self._open = []
+        self._open_candles = 0
 
     def _require_same(self, market_slice: MarketSlice, head: int) -> None:
         number = market_slice.number

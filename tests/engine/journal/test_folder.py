@@ -251,6 +251,12 @@ def test_a_link_to_a_run_leads_to_it(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_an_exception_lets_go_of_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError), RunFolder.create(tmp_path / "run", MANIFEST):
+        raise InterruptedError
+    RunFolder.open(tmp_path / "run").close()
+
+
 def test_a_closed_folder_gives_nothing_away(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", MANIFEST)
     folder.close()

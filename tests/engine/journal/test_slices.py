@@ -179,6 +179,24 @@ def test_a_slice_is_found_without_reading_the_file(
         assert reads.bytes < 1.5 * size
 
 
+def test_slices_of_many_candles_fill_a_record_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.journal.slices._CANDLES_PER_RECORD", 10)
+    slices = [a_slice(number) for number in range(25)]
+    slices.append(MarketSlice(25, 26 * MINUTE, slices[24].candles * 30))
+    slices.append(a_slice(26))
+    with journal_at(tmp_path / "j") as journal:
+        for market_slice in slices:
+            journal.append(market_slice)
+        assert journal.file.count == 3
+        journal.commit()
+        assert journal.file.count == 4
+        assert list(journal.slices(24)) == slices[24:]
+    with journal_at(tmp_path / "j") as journal:
+        assert not any(journal.append(market_slice) for market_slice in slices)
+
+
 def test_closing_twice_and_inside_a_block_is_closing(tmp_path: Path) -> None:
     with journal_at(tmp_path / "j") as journal:
         journal.append(a_slice(0))
