@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
-from engine.config import RuleConfig, StrategyConfig
+from engine.config import RuleConfig, RulesConfig, StrategyConfig
 from engine.errors import RuleError
 from engine.instance.services import StrategyServices
 from engine.rules import RuleProgram, compile_rules
@@ -72,8 +74,9 @@ class RulesStrategy(Strategy):
         """Compile the rules and bind them to the indicators."""
         config = services.config
         program = _compile(config, services.parameters)
+        indicators = services.market_data.indicators
         self.warmup_candles = program.lookback
-        self._rules = program.bind(services.market_data.indicators)
+        self._rules = program.bind(indicators)
         # Bound once: `on_candle` runs for every candle.
         self._observe = self._rules.observe
         self._entry = self._rules.entry
@@ -138,8 +141,28 @@ class RulesStrategy(Strategy):
         )
 
 
+_MOST_PROGRAMS = 1024
+"""Distinct rules kept compiled; a process with more of them compiles some of them again."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a program is compiled from; equal texts give equal programs."""
+
+    text: str
+    config: StrategyConfig = field(compare=False)
+    rules: RulesConfig = field(compare=False)
+    parameters: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=_MOST_PROGRAMS)
+def _program(source: _Source) -> RuleProgram:
+    config = source.config
+    return compile_rules(config.id, config.indicators, source.rules, source.parameters)
+
+
 def _compile(config: StrategyConfig, parameters: Mapping[str, Any]) -> RuleProgram:
-    """Compile the rules of a strategy.
+    """Compile the rules of a strategy; the same rules only once, whoever uses them.
 
     Raises:
         RuleError: There are none, they do not compile, or the strategy listens to several streams.
@@ -151,7 +174,9 @@ def _compile(config: StrategyConfig, parameters: Mapping[str, Any]) -> RuleProgr
             f"strategy {config.id!r}: rules read one symbol and one timeframe, got "
             f"{', '.join(config.streams)}; write one strategy for each"
         )
-    return compile_rules(config.id, config.indicators, config.rules, parameters)
+    text = repr((config.indicators, config.rules, parameters))
+    program = _program(_Source(text, config, config.rules, parameters))
+    return replace(program, strategy_id=config.id)
 
 
 def _said(config: StrategyConfig, name: str) -> tuple[float, str]:
