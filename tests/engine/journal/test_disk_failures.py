@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import pytest
 
 from engine.errors import JournalError
 from engine.journal import JournalFile, SliceJournal, SnapshotStore
 from engine.types import MarketSlice
+from tests.engine.journal.disks import TinyDisk
 
 LIMITED = """
 import resource, sys
@@ -29,12 +30,6 @@ try:
 except JournalError as error:
     print(journal.committed, error)
 """
-
-
-class TinyDisk(Protocol):
-    folder: Path
-
-    def make_read_only(self) -> None: ...
 
 
 @pytest.fixture

@@ -9,18 +9,13 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 import engine.journal.folder as folder_module
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder, config_sha256
-
-
-class TinyDisk(Protocol):
-    folder: Path
-
+from tests.engine.journal.disks import TinyDisk
 
 MANIFEST = Manifest.of(
     {"name": "run", "strategies": [{"id": "a"}]},
