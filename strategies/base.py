@@ -36,6 +36,11 @@ class Strategy(ABC):
             JSON-able (numbers, text, booleans, None, lists, dicts with text keys).
         warmup_candles: Candles to see through `on_history` after all indicators are ready and
             before the first `on_candle`. `on_init` may set it for the object.
+        history_candles: How many of the last candles `on_history` has to see again when the
+            instance is restored: 0 where `state_fields` hold all that was learned, n where it
+            follows from the last n candles, None (the default) for all of them, which takes
+            microseconds per candle. Types without an `on_history` of their own have 0. It is not
+            inherited; `on_init` may set it for the object.
 
     Attributes:
         services: What the strategy may use; there before `on_init` runs.
@@ -45,7 +50,14 @@ class Strategy(ABC):
     metadata: ClassVar[StrategyMetadata]
     state_fields: ClassVar[tuple[str, ...]] = ()
     warmup_candles: int = 0
+    history_candles: int | None = None
     services: StrategyServices
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let no subclass inherit what its base said of another `on_history`."""
+        super().__init_subclass__(**keywords)
+        if "history_candles" not in vars(cls):
+            cls.history_candles = 0 if cls.on_history is Strategy.on_history else None
 
     @classmethod
     def get_parameters_schema(cls) -> dict[str, Any]:
@@ -89,8 +101,8 @@ class Strategy(ABC):
         """Learn from a candle that may not be acted on.
 
         Called by the instance instead of `on_candle`, indicators already updated, for each candle
-        while warming up, while paused, and again for the whole history when the instance is
-        restored after a crash (before `set_state`). Orders asked for here are dropped.
+        while warming up, while paused, and again when the instance is restored after a crash
+        (before `set_state`), for the last `history_candles`. Orders asked for here are dropped.
         """
 
     @abstractmethod

@@ -30,6 +30,8 @@ class EmaCross(Strategy):
         tags=("trend", "moving average"),
     )
     warmup_candles = 1  # a cross needs the spread of the candle before
+    state_fields = ("_spread",)
+    history_candles = 0
 
     @classmethod
     def get_parameters_schema(cls) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class MomentumBreakout(Strategy):
         tags=("trend", "breakout", "donchian"),
     )
     warmup_candles = 1  # the channel is that of the candle before
+    state_fields = ("_before",)
+    history_candles = 0
 
     @classmethod
     def get_parameters_schema(cls) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class MomentumBreakout(Strategy):
         )
         self._order = services.order
         self._position = services.position
-        self._before = (0.0, 0.0, 0.0, 0.0)
+        self._before = [0.0, 0.0, 0.0, 0.0]
         self.on_parameters(services.parameters)
 
     def on_parameters(self, parameters: Mapping[str, Any]) -> None:
@@ -136,7 +138,7 @@ class MomentumBreakout(Strategy):
         del candle
         slots = self._slots
         high, low, exit_high, exit_low = self._channel
-        self._before = (slots[high], slots[low], slots[exit_high], slots[exit_low])
+        self._before = [slots[high], slots[low], slots[exit_high], slots[exit_low]]
 
     def on_candle(self, candle: Candle) -> None:
         """Compare the close with the channels of the candle before."""

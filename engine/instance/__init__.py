@@ -3,6 +3,7 @@
 from engine.instance.build import build
 from engine.instance.commands import Command, Pause, Restart, Resume, Stop, Update
 from engine.instance.faults import Fault
+from engine.instance.history import CandleHistory
 from engine.instance.instance import Instance
 from engine.instance.lifecycle import TRANSITIONS, Status
 from engine.instance.metrics import InstanceView, LastSignal, Metrics
@@ -11,6 +12,7 @@ from engine.instance.snapshot import Snapshot, decode
 
 __all__ = [
     "TRANSITIONS",
+    "CandleHistory",
     "Command",
     "Fault",
     "Instance",

@@ -8,7 +8,8 @@ the front. A move of `capacity` rows once per `slack` candles costs about 25 ns 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,18 +72,34 @@ class CandleBuffer:
         )
         self._end = end + 1
 
+    def fill(self, columns: Sequence[NDArray[Any]]) -> None:
+        """Write whole columns into an empty buffer; only the newest `capacity` rows are kept.
+
+        Args:
+            columns: One array per entry of `COLUMNS`, each of shape ``(rows,)``, oldest first.
+        """
+        count = min(len(columns[0]), self.capacity)
+        if not count:
+            return
+        self._allocate()
+        for index, column in enumerate(columns):
+            self._rows[:count, index] = column[-count:]
+        self._end = count
+
     def _make_room(self) -> int:
-        capacity = self.capacity
         if not self._limit:
-            self._limit = capacity + max(_MIN_SLACK, capacity // 8)
-            self._rows = np.empty((self._limit, _WIDTH))
-            self._bytes = self._rows.data.cast("B")
-            self._view = self._rows.view()
-            self._view.flags.writeable = False
+            self._allocate()
             return 0
-        keep = capacity - 1
+        keep = self.capacity - 1
         self._rows[:keep] = self._rows[self._end - keep : self._end]
         return keep
+
+    def _allocate(self) -> None:
+        self._limit = self.capacity + max(_MIN_SLACK, self.capacity // 8)
+        self._rows = np.empty((self._limit, _WIDTH))
+        self._bytes = self._rows.data.cast("B")
+        self._view = self._rows.view()
+        self._view.flags.writeable = False
 
     def __len__(self) -> int:
         return min(self._end, self.capacity)

@@ -14,6 +14,7 @@ from engine.errors import CandleError, ChorusError, ConfigError, LifecycleError
 from engine.instance.commands import Command, Pause, Resume, Stop, Update
 from engine.instance.faults import MAX_CONSECUTIVE
 from engine.instance.feed import Feed
+from engine.instance.history import CandleHistory, Stretch, past_of
 from engine.instance.lifecycle import Status, Trigger, after
 from engine.instance.parameters import check_update
 from engine.instance.snapshot import Snapshot, decode, encode
@@ -425,16 +426,21 @@ class Instance(InstanceState):
         """
         return encode(self._dump())
 
-    def restore(self, data: bytes, history: Iterable[Candle]) -> None:
+    def restore(self, data: bytes, history: Iterable[Candle] | Mapping[str, CandleHistory]) -> None:
         """Become the instance a snapshot was taken of; only for one that has seen nothing yet.
+
+        Indicators and buffers are opened on whole arrays; only candles the strategy type wants to
+        see again (`history_candles`) are gone through one by one.
 
         Args:
             data: What `snapshot` returned.
-            history: The candles `Snapshot.needs` names, of all streams, in their original order.
+            history: The candles `Snapshot.needs` names: exactly these, of all streams, in their
+                original order; or by stream as columns, which may hold more and are best shared
+                by all instances. Several streams as columns are for types that see none again.
 
         Raises:
             ChorusError: The snapshot is damaged, of another strategy, code or version; history is
-                not exactly what it needs; the strategy refuses its stored state.
+                not what it needs; the strategy refuses its stored state.
         """
         snapshot = decode(data)
         if self.status is not Status.CREATED:
@@ -443,9 +449,27 @@ class Instance(InstanceState):
         if snapshot.status != Status.CREATED:
             self._parameters = self._services.parameters = snapshot.parameters
             self.start()
-            for candle in history:
+            recent = getattr(self._strategy, "history_candles", None)  # not of every type
+            past = past_of(history, snapshot.needs(), recent=recent, instance=self.id)
+            for stretch in past.stretches:
+                self._open(stretch, snapshot)
+            for candle in past.replayed:
                 self._replay(candle, snapshot)
         self._load(snapshot)
+
+    def _open(self, stretch: Stretch, snapshot: Snapshot) -> None:
+        """Take in at once what `_take` would have taken in candle by candle."""
+        history, start, stop = stretch
+        if start == stop:
+            return
+        feed = self._feeds[history.stream]
+        feed.anchor, feed.next_seq = start, stop
+        feed.buffer.fill(history.rows(start, stop))
+        if feed.is_main and self._update_indicators is not None:
+            prices, anchor = history.prices(start, stop)
+            self._indicators.open(prices, anchor=anchor)
+        if feed.stream == snapshot.last_stream:
+            self._market.last = history.candle(stop - 1)
 
     def _replay(self, candle: Candle, snapshot: Snapshot) -> None:
         """Learn again from a candle the stored instance has processed."""

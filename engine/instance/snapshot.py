@@ -16,7 +16,7 @@ from engine.types import Fill, Intent
 
 __all__ = ["SCHEMA_VERSION", "FeedState", "Snapshot", "decode", "encode"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class FeedState(msgspec.Struct, frozen=True):
@@ -43,6 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         type: Strategy type.
         plugin_version: `metadata.version` of the type.
         code_hash: SHA-256 of the plugin's source; empty for a class not loaded from a file.
+        last_stream: Stream of the candle processed last; empty before the first.
         strategy_state: What the plugin's `get_state` returned.
     """
 
@@ -57,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     parameters_version: int
     pending_parameters: dict[str, Any] | None
     feeds: dict[str, FeedState]
+    last_stream: str
     positions: dict[str, list[Any]]
     orders: dict[str, Any]
     performance: dict[str, Any]

@@ -266,6 +266,7 @@ class InstanceState:
 
     def _dump(self) -> Snapshot:
         plugin = type(self._strategy)
+        last = self._market.last
         return Snapshot(
             schema=SCHEMA_VERSION,
             instance=self.id,
@@ -278,6 +279,7 @@ class InstanceState:
             parameters_version=self._parameters_version,
             pending_parameters=self._pending,
             feeds={stream: feed.state() for stream, feed in self._feeds.items()},
+            last_stream="" if last is None else last.stream,
             positions={position.symbol: position.state() for position in self._present},
             orders=self._mirror.state(),
             performance=self._performance.state(),

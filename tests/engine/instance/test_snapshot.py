@@ -301,7 +301,7 @@ def test_a_snapshot_of_another_schema_version_is_refused(make: Make) -> None:
     stored, history = run_to(make, 20)
     content = msgspec.msgpack.decode(stored)
     content["schema"] = 99
-    with pytest.raises(ChorusError, match="schema version 99, this program reads 1"):
+    with pytest.raises(ChorusError, match="schema version 99, this program reads 2"):
         make(Busy).restore(msgspec.msgpack.encode(content), history)
 
 
