@@ -210,7 +210,8 @@ class IndicatorManager:
             prices: Of all candles from the anchor on, oldest first. Empty: back to the beginning.
             anchor: `seq` of the first of them.
         """
-        self._kernels = self._new_kernels()
+        if self.anchor is not None:
+            self._kernels = self._new_kernels()
         outputs: dict[int, Array] = {}
         for node, kernel in zip(self._plan.nodes, self._kernels, strict=True):
             _write(self.slots, node, self._opened(node, kernel, prices, outputs))

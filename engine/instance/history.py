@@ -22,6 +22,7 @@ from indicators.bars import usable
 __all__ = ["CandleHistory", "Columns", "Past", "Stretch", "past_of"]
 
 _PRICES = ("open", "high", "low", "close", "volume")
+_FIELDS = ("open_time", *_PRICES, "gap")
 
 
 class Columns(Protocol):
@@ -104,22 +105,13 @@ class CandleHistory:
                 )
         return cls(stream, _listed(candles), first_seq=first_seq)
 
-    def candle(self, seq: int) -> Candle:
-        """Return one candle."""
-        row, columns = seq - self.first_seq, self._columns
-        open_time = int(columns.open_time[row])
-        return Candle(
-            stream=self.stream,
-            seq=seq,
-            open_time=open_time,
-            close_time=open_time + self._length_ms,
-            open=float(columns.open[row]),
-            high=float(columns.high[row]),
-            low=float(columns.low[row]),
-            close=float(columns.close[row]),
-            volume=float(columns.volume[row]),
-            gap=int(columns.gap[row]),
-        )
+    def candles(self, start: int, stop: int) -> list[Candle]:
+        """Return the candles from seq `start` to before seq `stop`."""
+        part = slice(start - self.first_seq, stop - self.first_seq)
+        opened, *others = (getattr(self._columns, name)[part].tolist() for name in _FIELDS)
+        closed = (time + self._length_ms for time in opened)
+        rows = zip(range(start, stop), opened, closed, *others, strict=True)
+        return [Candle(self.stream, *row) for row in rows]
 
     def rows(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Return the columns of `CandleBuffer` from seq `start` to before `stop`; views."""
@@ -207,7 +199,7 @@ def _past_of_columns(
         start = max(anchor, history.first_seq)
         seen_from = start if recent is None else max(start, end - recent)
         stretches.append(Stretch(history, start, seen_from))
-        replayed += [history.candle(seq) for seq in range(seen_from, end)]
+        replayed += history.candles(seen_from, end)
     if replayed and len(needs) > 1:
         raise ChorusError(
             f"instance {instance!r}: its strategy type sees history in `on_history`, which needs "

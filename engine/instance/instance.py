@@ -469,7 +469,7 @@ class Instance(InstanceState):
             prices, anchor = history.prices(start, stop)
             self._indicators.open(prices, anchor=anchor)
         if feed.stream == snapshot.last_stream:
-            self._market.last = history.candle(stop - 1)
+            (self._market.last,) = history.candles(stop - 1, stop)
 
     def _replay(self, candle: Candle, snapshot: Snapshot) -> None:
         """Learn again from a candle the stored instance has processed."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from engine.catalog.plugin import StrategyPlugin
 from engine.config import StrategyConfig
 from engine.errors import ChorusError, StrategyError
@@ -31,6 +33,8 @@ from engine.types import Candle, Fill
 from indicators import IndicatorManager
 
 __all__ = ["InstanceState"]
+
+_ENCODE = msgspec.msgpack.encode
 
 
 class InstanceState:
@@ -320,7 +324,9 @@ class InstanceState:
                     f"instance {self.id!r}: the snapshot's {name} is {stored!r}, this instance's "
                     f"is {present!r}; start it anew from the log instead"
                 )
-        check_update(plugin, self._parameters, snapshot.parameters, strategy=self.id)
+        # Its own parameters were checked when it was built. As bytes, since True == 1 == 1.0.
+        if _ENCODE(snapshot.parameters) != _ENCODE(self._parameters):
+            check_update(plugin, self._parameters, snapshot.parameters, strategy=self.id)
 
     def _load(self, snapshot: Snapshot) -> None:
         """Take everything back that does not follow from candles; those are replayed already."""

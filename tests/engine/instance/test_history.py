@@ -196,7 +196,8 @@ def test_candles_that_indicators_refused_leave_no_trace_in_them(
 def test_a_history_gives_its_candles_back() -> None:
     history = CandleHistory.of(BTC[7:])
     assert (history.stream, history.first_seq, history.end_seq) == (BTC_STREAM, 7, 90)
-    assert [history.candle(seq) for seq in range(7, 90)] == BTC[7:]
+    assert history.candles(7, 90) == BTC[7:]
+    assert history.candles(20, 21) == BTC[20:21]
 
 
 def test_columns_of_the_market_are_a_history() -> None:
@@ -204,7 +205,7 @@ def test_columns_of_the_market_are_a_history() -> None:
         name: np.array([getattr(candle, name) for candle in BTC]) for name in (*COLUMNS, "gap")
     }
     history = CandleHistory(BTC_STREAM, CandleColumns(timeframe_ms=60_000, **fields))
-    assert [history.candle(seq) for seq in range(90)] == BTC
+    assert history.candles(0, 90) == BTC
 
 
 @pytest.mark.parametrize(
