@@ -49,7 +49,7 @@ def measure_start_up(config: RunConfig) -> Mapping[str, float]:
 
 
 def measure_memory(config: RunConfig) -> Mapping[str, float]:
-    """Return MB of unique memory per strategy, and per bare actor.
+    """Return MB of unique memory per strategy and per bare actor, and the one over the other.
 
     Raises:
         UnavailableError: The system does not tell.
@@ -68,7 +68,8 @@ def measure_memory(config: RunConfig) -> Mapping[str, float]:
             f"needs the unique memory of {count} strategies and actors, found that of "
             f"{len(chorus)} and {len(bare)}; /proc/PID/smaps_rollup must be readable (Linux)"
         )
-    return {"Chorus": statistics.median(chorus), "bare Ray": statistics.median(bare)}
+    chorus_mb, bare_mb = statistics.median(chorus), statistics.median(bare)
+    return {"Chorus": chorus_mb, "bare Ray": bare_mb, "Chorus over bare Ray": chorus_mb / bare_mb}
 
 
 def _trials(
@@ -99,6 +100,6 @@ START_UP = Scenario(
 MEMORY = Scenario(
     "B-MEMORY",
     "unique memory of one dedicated actor, beside a bare Ray actor",
-    {"Chorus": _MB, "bare Ray": _MB},
+    {"Chorus": _MB, "bare Ray": _MB, "Chorus over bare Ray": Metric("x", "lower")},
     lambda mode: _trials(mode, measure_memory, (4, 40)),
 )
