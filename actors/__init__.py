@@ -4,6 +4,7 @@ Ray reads its environment when it is first imported, so it is prepared here, bef
 this package imports it. What the user has set stays.
 """
 
+import gc
 import os
 
 _ENVIRONMENT = {
@@ -24,3 +25,7 @@ _ENVIRONMENT = {
 
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+
+# In a worker's process Ray itself is imported by now, for good. Looking for garbage among its tens
+# of thousands of objects while all the rest is imported would cost a quarter of that import.
+gc.freeze()
