@@ -1,6 +1,7 @@
 """Who may go on when: the logical clock shared by the order manager and the instances."""
 
 from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.host import HostRunner
 from engine.sequencing.messages import (
     Answer,
     CandleBatch,
@@ -19,6 +20,7 @@ __all__ = [
     "Answer",
     "CandleBatch",
     "Coordinator",
+    "HostRunner",
     "InstanceRunner",
     "Mark",
     "Past",

@@ -14,239 +14,32 @@ and their candles pass through no queue.
 from __future__ import annotations
 
 import traceback
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import IntEnum
-from heapq import heappop, heappush
-from operator import attrgetter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic_ns
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
-import msgspec
+from engine.errors import ChorusError, StrategyError
+from engine.instance.commands import Command
+from engine.sequencing.messages import (
+    Answer,
+    CandleBatch,
+    Past,
+    Release,
+    SliceEvent,
+)
+from engine.sequencing.outbox import Outbox
+from engine.sequencing.route import Route
+from engine.sequencing.schedule import Schedule
+from engine.sequencing.seat import InstanceT, Seat, State
+from engine.sequencing.timeline import Entry, Life, Timeline, lives_of
 
-from engine.errors import StrategyError
-from engine.sequencing.messages import Answer, CandleBatch, Release, SliceDecision, SliceEvent
-from engine.sequencing.runner import InstanceRunner, RunnableInstance
-from engine.types import Candle
-
-__all__ = ["HostRunner", "HostedInstance", "Standing"]
+__all__ = ["HostRunner"]
 
 _LONG_QUEUE = 1024
 """Candles from which on an instance may be interrupted in the middle of its queue."""
 
-_Entry = tuple[int, int, Candle]
-_slice_of = attrgetter("slice")
-
-
-class HostedInstance(RunnableInstance, Protocol):
-    """What the host needs of an instance; see `engine.instance.Instance`."""
-
-    id: str
-
-
-InstanceT = TypeVar("InstanceT", bound=HostedInstance)
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """How far an instance has come, for one that moves to another host.
-
-    Attributes:
-        processed: Newest slice of which it has processed a candle; -1 if none.
-        next_seq: First seq it has not processed, by stream.
-    """
-
-    processed: int = -1
-    next_seq: Mapping[str, int] = {}
-
-
-class _State(IntEnum):
-    QUIET = 0  # no candles; one stream, and no event can come before it decides something
-    IDLE = 1  # no candles; the next one may have to wait
-    EXPECTING = 2  # no candles; the next one must wait whatever it brings
-    READY = 3  # has to be run
-    BLOCKED = 4  # has candles, waits until the slice of the first one is matched
-    HELD = 5  # not live
-    GONE = 6  # removed or failed
-
-
-_QUIET, _IDLE, _EXPECTING, _READY, _BLOCKED, _HELD, _GONE = _State
-
-
-class _Seat(InstanceRunner, Generic[InstanceT]):
-    """The runner of one hosted instance, and what the host knows about it.
-
-    Attributes:
-        newest: Slice of the newest candle taken, where several streams are merged.
-        cpu_ns: Time it has run, ns.
-    """
-
-    # What every candle touches is kept out of the runner's dict: with thousands of instances each
-    # of these is a cache miss.
-    __slots__ = ("cpu_ns", "hosted", "id", "last", "newest", "state")
-
-    def __init__(
-        self,
-        instance: InstanceT,
-        *,
-        host: HostRunner[InstanceT],
-        streams: Sequence[str],
-        is_live: bool,
-        processed: int,
-        decisions: list[SliceDecision],
-    ) -> None:
-        super().__init__(
-            instance,
-            host=host.host,
-            epoch=host.epoch,
-            streams=streams,
-            is_live=is_live,
-            uncovered=host.uncovered,
-        )
-        self.id = instance.id
-        self.hosted = instance
-        self.state = _IDLE if is_live else _HELD
-        self.last: Candle | None = None
-        self.newest = -1
-        self.cpu_ns = 0
-        self.through = self._processed = processed
-        self._decisions = decisions
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """Return the instance's streams."""
-        return self._streams
-
-    @property
-    def is_single(self) -> bool:
-        """Return whether it listens to one stream only."""
-        return self._is_single
-
-    @property
-    def processed(self) -> int:
-        """Return the newest slice it has processed a candle of, -1 if none."""
-        return self._processed
-
-    def waiting_candles(self) -> list[Candle]:
-        """Return all candles not processed."""
-        return [entry[-1] for entry in self._queue] + [entry[-1] for entry in self._unmerged]
-
-    def take(self, stream: str, entries: Sequence[_Entry]) -> None:
-        """Queue candles that follow those taken before; nothing is checked."""
-        number, _, self.last = entries[-1]
-        if self._is_single:
-            self._queue.extend(entries)
-            return
-        rank = self._rank[stream]
-        self.newest = max(self.newest, number)
-        self._unmerged.extend(
-            (number, candle.close_time, rank, time, candle) for number, time, candle in entries
-        )
-
-    def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
-        """Process queued candles as `InstanceRunner.run`; see `sprint`."""
-        queue = self._queue
-        if may_continue is None and len(queue) > 1 and self._is_quiet(queue[0][2]):
-            entries = tuple(queue)
-            queue.clear()
-            self.waiting = -1
-            if self.sprint(entries):
-                return False
-        return super().run(may_continue=may_continue)
-
-    def _is_quiet(self, candle: Candle) -> bool:
-        """Tell whether no event can come before the instance decides something.
-
-        What has to wait for no late candle has nothing at work that any candle could touch.
-        """
-        return self._is_live and self._is_single and not self.instance.must_hear(candle, late=True)
-
-    def sprint(self, entries: Iterable[_Entry]) -> bool:
-        """Process candles of a quiet instance without asking before each whether it must wait.
-
-        Returns:
-            Whether all are processed and it decided nothing; what is left is queued otherwise.
-        """
-        on_candle = self.hosted.on_candle
-        remaining = iter(entries)
-        number = self._processed
-        for number, _, candle in remaining:
-            decision = on_candle(candle)
-            if decision is not None:
-                self._decisions.append(SliceDecision(number, decision))
-                break
-        else:
-            self._processed = self.through = number
-            return True
-        queue = self._queue
-        for entry in remaining:
-            if entry[0] != number:
-                queue.append(entry)
-                break
-            # Decided together with the candle before: nothing can come between them.
-            decision = on_candle(entry[2])
-            if decision is not None:
-                self._decisions.append(SliceDecision(number, decision))
-        queue.extend(remaining)
-        self._processed = self.through = number
-        return False
-
-    def state_at_rest(self) -> _State:
-        """Return the state of a live seat that has no candles to process."""
-        if self.last is not None and self._is_quiet(self.last):
-            return _QUIET
-        return _EXPECTING if self.instance.expects_event else _IDLE
-
-
-class _Route(Generic[InstanceT]):
-    """A stream and who listens to it.
-
-    Attributes:
-        next_seq: First seq that somebody has not taken.
-        ahead: Those that need later ones only: what they take next.
-        singles: Those that listen to this stream only.
-        merging: Those that listen to others, too.
-        fresh: Candles that `singles` have not taken yet.
-    """
-
-    __slots__ = ("ahead", "fresh", "merging", "next_seq", "singles", "stream")
-
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-        self.next_seq = 0
-        self.singles: list[_Seat[InstanceT]] = []
-        self.merging: list[_Seat[InstanceT]] = []
-        self.ahead: dict[_Seat[InstanceT], int] = {}
-        self.fresh: list[_Entry] = []
-
-    @property
-    def seats(self) -> list[_Seat[InstanceT]]:
-        return self.singles + self.merging
-
-    def taken_by(self, seat: _Seat[InstanceT]) -> int:
-        """Return the first seq a seat has not taken."""
-        return self.ahead.get(seat, self.next_seq)
-
-    def add(self, seat: _Seat[InstanceT], first: int) -> None:
-        """Let a seat listen from a seq on."""
-        seats = self.seats
-        if not seats:
-            self.next_seq = first
-        elif first > self.next_seq:
-            self.ahead[seat] = first
-        elif first < self.next_seq:
-            for other in seats:
-                self.ahead.setdefault(other, self.next_seq)
-            self.next_seq = first
-        (self.singles if seat.is_single else self.merging).append(seat)
-
-    def remove(self, seat: _Seat[InstanceT]) -> None:
-        """Let a seat go; what only it had missed need not be made up for any more."""
-        (self.singles if seat.is_single else self.merging).remove(seat)
-        self.ahead.pop(seat, None)
-        seats = self.seats
-        if seats and len(self.ahead) == len(seats):
-            self.next_seq = min(self.ahead.values())
-            self.ahead = {seat: seq for seat, seq in self.ahead.items() if seq > self.next_seq}
+_QUIET, _EXPECTING, _READY = State.QUIET, State.EXPECTING, State.READY
+_BLOCKED, _HELD, _GONE = State.BLOCKED, State.HELD, State.GONE
 
 
 class HostRunner(Generic[InstanceT]):
@@ -279,21 +72,22 @@ class HostRunner(Generic[InstanceT]):
         self.matched = -1
         self.failed: dict[str, str] = {}
         self.current: tuple[str, int] | None = None
-        self._seats: dict[str, _Seat[InstanceT]] = {}
-        self._dropped: dict[str, _Seat[InstanceT]] = {}
-        self._routes: dict[str, _Route[InstanceT]] = {}
-        self._held = 0
-        self._fresh: list[_Route[InstanceT]] = []
-        self._ready: deque[_Seat[InstanceT]] = deque()
-        self._blocked: dict[int, dict[_Seat[InstanceT], None]] = {}
-        self._blocked_slices: list[int] = []
-        self._expecting: dict[_Seat[InstanceT], None] = {}
-        self._unmarked: dict[_Seat[InstanceT], None] = {}
-        self._decisions: list[SliceDecision] = []
+        self._seats: dict[str, Seat[InstanceT]] = {}
+        self._dropped: dict[str, Seat[InstanceT]] = {}
+        self._routes: dict[str, Route[InstanceT]] = {}
+        self._lines: dict[tuple[str, ...], Timeline] = {}
+        self._fresh: list[Route[InstanceT]] = []
+        self._schedule: Schedule[InstanceT] = Schedule()
+        self._unmarked: dict[Seat[InstanceT], None] = {}
+        self._outbox = Outbox()
+        self._marked = -1
         self._reach = -1
         self._published_ns = 0
         self._answered_through = -1
         self._announced = -1
+        self._reign = 0
+        self._renewed = 0
+        self._is_to_repeat = False
 
     # ------------------------------------------------------------------ who is here
 
@@ -307,83 +101,74 @@ class HostRunner(Generic[InstanceT]):
         """Return every stream some instance listens to."""
         return tuple(self._routes)
 
-    def add(
-        self,
-        instance: InstanceT,
-        streams: Sequence[str],
-        *,
-        is_live: bool = True,
-        standing: Standing | None = None,
-    ) -> None:
-        """Let an instance take part; between two slices, see `renew`.
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Return the first seq of each stream that somebody has not been offered."""
+        return {stream: route.wanted for stream, route in self._routes.items()}
 
-        Candles it lacks are missed by the next `offer` of their stream, which names them.
+    def add(self, instance: InstanceT, streams: Sequence[str], *, is_live: bool = True) -> None:
+        """Seat an instance.
 
         Args:
-            instance: The instance.
+            instance: The instance; it has seen no candle yet.
             streams: Its streams.
-            is_live: False holds its candles back until `go_live`.
-            standing: Where it stands if it comes from another host; None: it starts at seq 0.
+            is_live: Whether it takes part at once, which is possible before the first candle of its
+                streams only. The others get their past offered, from the first candle on, and
+                take part with `go_live` or `recover`.
 
         Raises:
-            StrategyError: An instance of this id is here already.
+            StrategyError: An instance of this id is here already, or candles have been offered
+                that one to take part at once would miss.
         """
         if instance.id in self._seats:
             raise StrategyError(
                 f"host {self.host!r}: instance {instance.id!r} is here already; remove it first"
             )
-        self._flush()
-        stands = standing or Standing()
-        seat = _Seat(
+        passed = [s for s in streams if s in self._routes and self._routes[s].next_seq]
+        if is_live and passed:
+            raise StrategyError(
+                f"host {self.host!r}: instance {instance.id!r} cannot take part at once, candles "
+                f"of {', '.join(passed)} have gone by; add it with is_live=False"
+            )
+        self._dropped.pop(instance.id, None)
+        seat = Seat(
             instance,
-            host=self,
+            host=self.host,
             streams=streams,
             is_live=is_live,
-            processed=stands.processed,
-            decisions=self._decisions,
+            uncovered=self.uncovered,
+            decisions=self._outbox.decisions,
         )
         self._seats[seat.id] = seat
+        self._lines.clear()
         for stream in seat.streams:
-            route = self._routes.setdefault(stream, _Route(stream))
-            route.add(seat, stands.next_seq.get(stream, 0))
+            route = self._routes.setdefault(stream, Route(stream))
+            if is_live:
+                route.add(seat)
+            else:
+                route.hold()
         if is_live:
-            self._enter(seat)
+            self._reach = -1
+            self._schedule.make_ready(seat)
+            self._tell_anew()
         else:
-            self._held += 1
-
-    def _enter(self, seat: _Seat[InstanceT]) -> None:
-        self._reach = min(self._reach, seat.through)
-        self._make_ready(seat)
-        self.renew()
+            self._schedule.held += 1
 
     def remove(self, instance_id: str) -> InstanceT:
-        """Let an instance go, with all its state; one that has failed, too.
+        """Let an instance go; one that has failed, too.
 
-        What it has decided is still answered here. Candles it has not processed are forgotten: ask
-        for its `standing` before, and give it to its next host.
+        The coordinator has been told before that it has left or moved: until then this host speaks
+        for it. What it has decided and obeyed and the coordinator does not know is forgotten.
 
         Raises:
             StrategyError: There is no such instance.
         """
-        dropped = self._dropped.pop(instance_id, None)
-        if dropped is not None:
-            return dropped.hosted
-        seat = self._seat(instance_id)
-        self._drop(seat)
-        self.renew()
+        seat = self._dropped.pop(instance_id, None)
+        if seat is None:
+            seat = self._seat(instance_id)
+            self._drop(seat)
+        self._outbox.forget(instance_id)
         return seat.hosted
-
-    def standing(self, instance_id: str) -> Standing:
-        """Return how far an instance has come.
-
-        Raises:
-            StrategyError: There is no such instance.
-        """
-        seat = self._seat(instance_id)
-        next_seq = {stream: self._routes[stream].taken_by(seat) for stream in seat.streams}
-        for candle in seat.waiting_candles():
-            next_seq[candle.stream] = min(next_seq[candle.stream], candle.seq)
-        return Standing(seat.processed, next_seq)
 
     def cpu_ns(self, instance_id: str) -> int:
         """Return for how long an instance has run, ns.
@@ -399,45 +184,115 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance.
         """
-        return self._seat(instance_id).queued
-
-    def renew(self) -> None:
-        """Say everything anew with the next answer.
-
-        The coordinator forgets what a host announced when it joins again, so this is called after
-        it has; instances come and go where nothing else is under way: every slice published is
-        answered, decided, and its releases have arrived.
-        """
-        self._answered_through = -1
-        self._announced = -1
+        seat = self._seat(instance_id)
+        if seat.state is not _HELD:
+            return seat.queued
+        pasts = [self._routes[stream].past for stream in seat.streams]
+        return sum(len(past.entries) - past.after(seat.processed) for past in pasts)
 
     def relive(self, instance_id: str, through: int, events: Sequence[SliceEvent]) -> None:
-        """Take one instance through its history; see `InstanceRunner.relive`.
+        """Take an instance that does not take part yet through its history up to a slice.
+
+        Args:
+            instance_id: Who.
+            through: Newest slice to live through; all its candles up to it have been offered.
+            events: As for `InstanceRunner.relive`.
 
         Raises:
-            StrategyError: There is no such instance.
+            StrategyError: There is no such instance, or it takes part.
         """
-        seat = self._seat(instance_id)
-        self._contain(seat, lambda: seat.relive(through, events))
+        seat = self._held_seat(instance_id)
+        line = self._line_of(seat)
+        self._contain(seat, lambda: seat.relive_on(line, through, events))
 
     def go_live(self, instance_id: str, live_from: int, events: Sequence[SliceEvent]) -> None:
-        """Let one instance take part from a slice on; see `InstanceRunner.go_live`.
+        """Let an instance live through the rest of its history and take part from a slice on.
 
-        All candles published so far have been offered.
+        All candles published so far have been offered. If others take part already, `renew`
+        follows.
+
+        Args:
+            instance_id: Who.
+            live_from: As the coordinator's `join` returned it.
+            events: Every order event of earlier starts.
 
         Raises:
-            StrategyError: There is no such instance.
+            StrategyError: There is no such instance, it takes part already, or candles are missing.
         """
-        seat = self._seat(instance_id)
-        self._contain(seat, lambda: seat.go_live(live_from, events))
-        if seat.state is _HELD:
-            seat.state = _IDLE
-            self._held -= 1
-            self.matched = max(self.matched, live_from - 1)
-            self._make_ready(seat)
-            self.renew()
+        before = live_from - 1
+        life = Life(live_from, before, before, list(events), len(events), [])
+        self._let_live({instance_id: life}, before)
 
-    def _seat(self, instance_id: str) -> _Seat[InstanceT]:
+    def recover(self, past: Past) -> None:
+        """Let instances go on where they left off in another process, step by step as they went.
+
+        They have been added with ``is_live=False``, and all candles published so far offered. If
+        others take part already, `renew` follows. One that raises has failed.
+
+        Raises:
+            StrategyError: There is no such instance, it takes part already, or candles are missing.
+        """
+        self._let_live(lives_of(past), past.matched)
+        self._outbox.set_aside(past.through)
+        self._outbox.settle(min(self.matched, past.matched))
+
+    def _let_live(self, lives: Mapping[str, Life], matched: int) -> None:
+        self._flush()
+        seats = {name: self._held_seat(name) for name in lives}
+        for stream in dict.fromkeys(s for seat in seats.values() for s in seat.streams):
+            self._routes[stream].check_caught_up(self.host)
+        if self._schedule.held == len(self._seats):
+            # Not if others are here: they may have yet to be sent events from before that.
+            self.matched = max(self.matched, matched)
+        for name, seat in seats.items():
+            self._revive(seat, self._line_of(seat), lives[name])
+        self._lines.clear()
+        self._tell_anew()
+
+    def _revive(self, seat: Seat[InstanceT], line: Timeline, life: Life) -> None:
+        self._contain(seat, lambda: seat.live_again(line, life))
+        if seat.state is _GONE:
+            return
+        for stream in seat.streams:
+            route = self._routes[stream]
+            rest = route.past.entries[route.past.after(seat.processed) :]
+            if rest:
+                seat.take(stream, rest)
+                if not seat.is_single:
+                    self._unmarked[seat] = None
+            route.add(seat)
+            route.let_go()
+        if line.entries:
+            seat.last = line.entries[-1][2]
+        seat.mark(self._marked)
+        self._schedule.make_ready(seat)
+
+    def _line_of(self, seat: Seat[InstanceT]) -> Timeline:
+        """Return what lies behind an instance that does not take part yet."""
+        if seat.is_single:
+            return self._routes[seat.streams[0]].past
+        line = self._lines.get(seat.streams)
+        if line is None:
+            pasts = [(seat.rank[s], self._routes[s].past.entries) for s in seat.streams]
+            merged = [
+                (entry[0], entry[2].close_time, rank, place, entry)
+                for rank, entries in pasts
+                for place, entry in enumerate(entries)
+            ]
+            merged.sort(key=lambda each: each[:4])
+            line = self._lines[seat.streams] = Timeline(each[4] for each in merged)
+        return line
+
+    def _held_seat(self, instance_id: str) -> Seat[InstanceT]:
+        seat = self._seat(instance_id)
+        if seat.state is not _HELD:
+            raise StrategyError(
+                f"host {self.host!r}: instance {instance_id!r} takes part already; its past can "
+                "only be given to one that was added with is_live=False"
+            )
+        return seat
+
+    def _seat(self, instance_id: str) -> Seat[InstanceT]:
         self._flush()
         seat = self._seats.get(instance_id)
         if seat is None:
@@ -447,18 +302,21 @@ class HostRunner(Generic[InstanceT]):
             )
         return seat
 
-    def _drop(self, seat: _Seat[InstanceT]) -> None:
-        self._leave_state(seat)
-        seat.state = _GONE
+    def _drop(self, seat: Seat[InstanceT]) -> None:
+        self._schedule.leave(seat)
+        was_held, seat.state = seat.state is _HELD, _GONE
         del self._seats[seat.id]
         self._unmarked.pop(seat, None)
         for stream in seat.streams:
             route = self._routes[stream]
-            route.remove(seat)
-            if not route.singles and not route.merging:
+            if was_held:
+                route.let_go()
+            else:
+                route.remove(seat)
+            if route.is_empty:
                 del self._routes[stream]
 
-    def _contain(self, seat: _Seat[InstanceT], call: Callable[[], None]) -> None:
+    def _contain(self, seat: Seat[InstanceT], call: Callable[[], None]) -> None:
         """Call into an instance; what escapes ends it and nobody else."""
         since = monotonic_ns()
         self.current = (seat.id, since)
@@ -472,7 +330,7 @@ class HostRunner(Generic[InstanceT]):
             seat.cpu_ns += monotonic_ns() - since
             self.current = None
 
-    def _fail(self, seat: _Seat[InstanceT], error: BaseException) -> None:
+    def _fail(self, seat: Seat[InstanceT], error: BaseException) -> None:
         # Not the exception itself: its traceback would keep everything it passed alive.
         self.failed[seat.id] = traceback.format_exception_only(error)[-1].strip()
         self._drop(seat)
@@ -494,7 +352,7 @@ class HostRunner(Generic[InstanceT]):
         route = self._routes.get(stream)
         if route is None or not candles:
             return None
-        first, expected = candles[0].seq, route.next_seq
+        first, expected = candles[0].seq, route.wanted
         if first > expected:
             return (expected, first)
         for seq, candle in enumerate(candles, first):
@@ -503,26 +361,18 @@ class HostRunner(Generic[InstanceT]):
                     f"stream {stream!r}: candle {candle.seq} follows {seq - 1} in one message"
                 )
         self._published_ns = max(self._published_ns, batch.published_ns)
-        entries = list(zip(batch.slices, batch.times, candles, strict=True))
-        if first < expected:
-            del entries[: expected - first]
-        if entries:
-            self._distribute(route, entries)
-            if len(self._routes) == 1:
-                self._reach = max(self._reach, entries[-1][0])
+        live, held = route.split(batch)
+        if held:
+            route.past.extend(held)
+            self._lines.clear()
+        if live:
+            self._distribute(route, live)
+        if len(self._routes) == 1:
+            self._reach = max(self._reach, batch.slices[-1])
         return None
 
-    def _distribute(self, route: _Route[InstanceT], entries: list[_Entry]) -> None:
-        first = route.next_seq
-        route.next_seq = first + len(entries)
-        if route.ahead:
-            self._flush()
-            for seat in route.seats:
-                own = entries[max(0, route.ahead.get(seat, first) - first) :]
-                if own:
-                    route.ahead.pop(seat, None)
-                    self._hand(seat, route.stream, own)
-            return
+    def _distribute(self, route: Route[InstanceT], entries: list[Entry]) -> None:
+        route.next_seq += len(entries)
         for seat in route.merging:
             self._hand(seat, route.stream, entries)
         if not route.singles:
@@ -533,12 +383,12 @@ class HostRunner(Generic[InstanceT]):
             route.fresh = entries
             self._fresh.append(route)
 
-    def _hand(self, seat: _Seat[InstanceT], stream: str, entries: Sequence[_Entry]) -> None:
+    def _hand(self, seat: Seat[InstanceT], stream: str, entries: Sequence[Entry]) -> None:
         seat.take(stream, entries)
         if not seat.is_single:
             self._unmarked[seat] = None
         elif seat.state <= _EXPECTING:
-            self._make_ready(seat)
+            self._schedule.make_ready(seat)
 
     def _flush(self) -> None:
         """Queue what has been offered where it would otherwise pass through no queue."""
@@ -551,36 +401,66 @@ class HostRunner(Generic[InstanceT]):
     def mark(self, through: int) -> None:
         """Declare that nothing older than or equal to slice `through` is still to come."""
         self._reach = max(self._reach, through)
+        self._marked = max(self._marked, through)
         for seat in list(self._unmarked):
             seat.mark(through)
             if seat.newest <= through:
                 del self._unmarked[seat]
             if seat.state <= _EXPECTING:
-                self._make_ready(seat)
+                self._schedule.make_ready(seat)
 
     def release(self, release: Release) -> None:
         """Apply order events, each to its instance, and learn how far the order manager is.
 
         An instance an event comes too late for has failed; events of instances that are not here
-        are ignored.
+        are ignored, and so is what an earlier reign or epoch said (see `repeat` and `renew`).
         """
+        if release.reign < self._reign or release.epoch < self._renewed:
+            return
         self.matched = max(self.matched, release.through)
-        while self._blocked_slices and self._blocked_slices[0] <= self.matched:
-            for seat in self._blocked.pop(heappop(self._blocked_slices), ()):
-                seat.state = _READY
-                self._ready.append(seat)
+        self._schedule.unblock(self.matched)
+        self._outbox.settle(self.matched)
         events: dict[str, list[SliceEvent]] = {}
         for entry in release.events:
             events.setdefault(entry.event.instance, []).append(entry)
         for instance_id, own in events.items():
             addressee = self._seats.get(instance_id)
-            if addressee is not None:
+            # To one that does not take part yet nothing is said; it was here before, and moved back.
+            if addressee is not None and addressee.state is not _HELD:
                 self._apply(addressee, Release(release.through, own))
 
-    def _apply(self, seat: _Seat[InstanceT], release: Release) -> None:
+    def _apply(self, seat: Seat[InstanceT], release: Release) -> None:
         self._contain(seat, lambda: seat.release(release))
         if seat.state <= _EXPECTING or seat.state is _BLOCKED:
-            self._make_ready(seat)
+            self._schedule.make_ready(seat)
+
+    def command(self, instance_id: str, command: Command) -> None:
+        """Have an instance obey; the next answer puts on record when it did.
+
+        Raises:
+            ChorusError: It refused, nothing has changed; or it failed, does not take part yet, or
+                is not here.
+        """
+        seat = self._seat(instance_id)
+        if seat.state is _HELD:
+            raise StrategyError(f"instance {instance_id!r}: does not take part yet")
+        refusal: list[ChorusError] = []
+
+        def obey() -> None:
+            try:
+                seat.command(command)
+            except ChorusError as error:
+                refusal.append(error)
+
+        self._contain(seat, obey)
+        if refusal:
+            raise refusal[0]
+        if seat.state is _GONE:
+            cause = self.failed[instance_id]
+            raise StrategyError(f"instance {instance_id!r}: failed when told to obey: {cause}")
+        self._outbox.commands.append(seat.commands[-1])
+        if seat.state <= _EXPECTING or seat.state is _BLOCKED:
+            self._schedule.make_ready(seat)
 
     # ------------------------------------------------------------------ work
 
@@ -597,7 +477,8 @@ class HostRunner(Generic[InstanceT]):
         try:
             if self._run_quiet(may_continue):
                 return True
-            ready, matched = self._ready, self.matched
+            schedule, matched = self._schedule, self.matched
+            ready = schedule.ready
             since = monotonic_ns()
             while ready:
                 seat = ready.popleft()
@@ -607,7 +488,7 @@ class HostRunner(Generic[InstanceT]):
                 self.current = (seat.id, since)
                 is_long = may_continue is not None and seat.queued > _LONG_QUEUE
                 try:
-                    self._settle(
+                    self._schedule.settle(
                         seat, more=seat.run(may_continue=may_continue if is_long else None)
                     )
                 except KeyboardInterrupt:
@@ -645,7 +526,7 @@ class HostRunner(Generic[InstanceT]):
                 try:
                     if not seat.sprint(entries):
                         seat.last = last
-                        self._make_ready(seat)
+                        self._schedule.make_ready(seat)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001 - one of many must not end all
@@ -656,39 +537,8 @@ class HostRunner(Generic[InstanceT]):
                 stopped = may_continue is not None and not may_continue()
             if stopped:
                 self._flush()
-                return bool(self._ready)
+                return bool(self._schedule.ready)
         return False
-
-    def _settle(self, seat: _Seat[InstanceT], *, more: bool) -> None:
-        """Note what an instance that was run waits for."""
-        if more:
-            self._ready.append(seat)
-        elif seat.waiting >= 0:
-            seat.state = _BLOCKED
-            bucket = self._blocked.get(seat.waiting)
-            if bucket is None:
-                self._blocked[seat.waiting] = {seat: None}
-                heappush(self._blocked_slices, seat.waiting)
-            else:
-                bucket[seat] = None
-        else:
-            seat.state = seat.state_at_rest()
-            if seat.state is _EXPECTING:
-                self._expecting[seat] = None
-
-    def _make_ready(self, seat: _Seat[InstanceT]) -> None:
-        self._leave_state(seat)
-        seat.state = _READY
-        self._ready.append(seat)
-
-    def _leave_state(self, seat: _Seat[InstanceT]) -> None:
-        if seat.state is _EXPECTING:
-            del self._expecting[seat]
-        elif seat.state is _BLOCKED:
-            # The bucket stays, empty or not: its slice is in the heap once, and leaves with it.
-            del self._blocked[seat.waiting][seat]
-        elif seat.state is _HELD:
-            self._held -= 1
 
     # ------------------------------------------------------------------ what is told
 
@@ -702,10 +552,8 @@ class HostRunner(Generic[InstanceT]):
         if self._announced <= self.matched or self._announced > self._answered_through + 1:
             return False
         self._flush()
-        if self._ready:
-            return False
-        waiting = len(self._expecting) + sum(map(len, self._blocked.values()))
-        return waiting == len(self._seats) - self._held
+        schedule = self._schedule
+        return not schedule.ready and schedule.waiting == len(self._seats) - schedule.held
 
     def answer(self) -> Answer | None:
         """Return what the order manager has not been told yet, None if nothing is new.
@@ -714,46 +562,80 @@ class HostRunner(Generic[InstanceT]):
         slice that one of them waits for; an instance that will have to wait for its next candle
         whatever it brings counts as waiting for the slice after (see `InstanceRunner.answer`).
         """
+        if self._schedule.held and self._schedule.held == len(self._seats):
+            return None  # the order manager may count on them already
+        if self._is_to_repeat:
+            return self.repeat(self._reign)
         self._flush()
-        first_blocked = self._first_blocked()
-        through = self._reached(first_blocked)
-        waiting = first_blocked
-        if (
-            self._expecting
-            and self.matched <= through
-            and (first_blocked < 0 or through + 1 < first_blocked)
-        ):
-            waiting = through + 1
+        through, waiting = self._progress()
         progressed = through != self._answered_through
-        if not progressed and (waiting < 0 or waiting == self._announced):
+        is_news = waiting >= 0 and waiting != self._announced
+        if not (progressed or is_news or self._outbox.commands):
             return None
         self._answered_through = through
         self._announced = waiting
-        is_drained = not self._ready and first_blocked < 0
+        is_drained = not self._schedule.ready and self._schedule.first_blocked < 0
         published_ns = self._published_ns if progressed and is_drained else 0
-        decisions = self._due(through)
-        return Answer(self.host, self.epoch, through, waiting, published_ns, decisions)
+        decisions, commands = self._outbox.due(through), self._outbox.take_commands()
+        return Answer(self.host, self.epoch, through, waiting, published_ns, decisions, commands)
 
-    def _first_blocked(self) -> int:
-        """Return the smallest slice an instance with candles waits for, -1 if none."""
-        slices, blocked = self._blocked_slices, self._blocked
-        while slices and not blocked[slices[0]]:
-            del blocked[heappop(slices)]
-        return slices[0] if slices else -1
-
-    def _reached(self, first_blocked: int) -> int:
-        """Return the slice through which everything is processed."""
+    def _progress(self) -> tuple[int, int]:
+        """Return the slice through which everything is processed, and the one to wait for."""
+        first_blocked = self._schedule.first_blocked
         through = self._reach
         if first_blocked >= 0:
             through = min(through, first_blocked - 1)
-        for seat in self._ready:
+        for seat in self._schedule.ready:
             through = min(through, seat.through)
-        return max(through, self._answered_through)
+        through = max(through, self._answered_through)
+        is_expecting = self._schedule.expects and self.matched <= through
+        if is_expecting and (first_blocked < 0 or through + 1 < first_blocked):
+            return through, through + 1
+        return through, first_blocked
 
-    def _due(self, through: int) -> list[SliceDecision]:
-        """Take the decisions up to a slice; the later ones are of no use to anybody yet."""
-        decisions = self._decisions
-        decisions.sort(key=_slice_of)
-        due = [entry for entry in decisions if entry.slice <= through]
-        del decisions[: len(due)]
-        return due
+    def _tell_anew(self) -> None:
+        """Say how far everybody is with the next answer, whatever was said before."""
+        self._answered_through = -1
+        self._announced = -1
+
+    def renew(self, epoch: int, reign: int) -> None:
+        """Speak under a new epoch from the next answer on, which repeats everything.
+
+        The coordinator's `join` or `move` has changed whom this host speaks for; called after
+        `go_live` or `recover` and before the next `answer`. Releases of an earlier epoch, still
+        under way, are ignored from here on: what they held is sent again.
+
+        Args:
+            epoch: As the coordinator was given it.
+            reign: As for `repeat`.
+        """
+        self.epoch = self._renewed = epoch
+        self._reign = reign
+        self._is_to_repeat = True
+
+    def repeat(self, reign: int) -> Answer:
+        """Return everything an order manager that has lost its memory may not know.
+
+        Args:
+            reign: Number of the present order manager's life; releases of earlier ones, still
+                under way, are ignored from here on.
+        """
+        self._reign = reign
+        self._is_to_repeat = False
+        self._flush()
+        through, waiting = self._progress()
+        self._answered_through = through
+        self._announced = waiting
+        self._outbox.take_commands()
+        present = [seat for seat in self._seats.values() if seat.state is not _HELD]
+        return Answer(
+            self.host,
+            self.epoch,
+            through,
+            waiting,
+            0,
+            self._outbox.all_due(through),
+            [command for seat in present for command in seat.commands],
+            {seat.id: seat.taken for seat in present},
+            reign,
+        )

@@ -27,6 +27,7 @@ from engine.sequencing.messages import (
     SliceDecision,
     SliceEvent,
 )
+from engine.sequencing.timeline import Entry, Life, Timeline, lives_of
 from engine.timeframes import timeframe_ms
 from engine.types import Candle, Decision, OrderEvent, StreamId
 
@@ -113,7 +114,7 @@ class InstanceRunner:
         self._next_seq = dict.fromkeys(streams, 0)
         self._is_single = len(self._streams) == 1
         self._marked = -1
-        self._queue: deque[tuple[int, int, Candle]] = deque()
+        self._queue: deque[Entry] = deque()
         self._unmerged: list[tuple[int, int, int, int, Candle]] = []
         self._published_ns = 0
         self._answered_through = -1
@@ -123,6 +124,8 @@ class InstanceRunner:
         self._commands: list[SliceCommand] = []
         self._told_commands = 0
         self._reign = 0
+        self._renewed = 0
+        self._is_to_repeat = False
 
     @property
     def awaits_release(self) -> bool:
@@ -200,7 +203,7 @@ class InstanceRunner:
             StrategyError: An event belongs before a candle that is already processed; the
                 instance and the order manager disagree on what may fill.
         """
-        if release.reign < self._reign:
+        if release.reign < self._reign or release.epoch < self._renewed:
             return
         queue = self._queue
         for entry in release.events:
@@ -273,17 +276,10 @@ class InstanceRunner:
             events: Every order event of earlier starts up to that slice. They come to the instance
                 between the same candles as they did then. Those already taken are skipped.
         """
-        instance, queue = self.instance, self._queue
-        inherited = deque(events[self._taken :])
-        self._taken += len(inherited)
-        while queue and queue[0][0] <= through:
-            number, _time, candle = queue.popleft()
-            while inherited and _is_before(inherited[0], number):
-                instance.on_event(inherited.popleft().event)
-            instance.warm(candle)
-            self._processed = self.through = number
-        for entry in inherited:
-            instance.on_event(entry.event)
+        line = Timeline(self._queue)
+        self._queue.clear()
+        self._relive(line, through, events)
+        self._queue.extend(line.entries[line.after(self._processed) :])
 
     def go_live(self, live_from: int, events: Sequence[SliceEvent]) -> None:
         """Live through the rest of the history and take part from a slice on.
@@ -301,34 +297,73 @@ class InstanceRunner:
 
         Every candle published so far has been offered. An instance is a function of its candles,
         events and commands, so going through them again gives its very state and decisions; those
-        the order manager has already are not told again. Every event is known up to the newest
-        slice matched, the newest answered and the last command obeyed; what was processed beyond
-        is processed again in the ordinary way. Stopping short of what was answered would let a new
-        command change what the order manager relies on.
+        the order manager has already are not told again. What was processed beyond `Life.known` is
+        processed again in the ordinary way.
         """
-        own = self.instance.id
-        known = max(past.matched, past.through, *(command.slice for command in past.commands))
-        events, inherited = past.events[own], past.inherited[own]
-        self.relive(past.joined[own] - 1, events[:inherited])
-        self._is_live = True
-        queue, due = self._queue, deque(past.commands)
-        to_take = deque(events[inherited:])
-        while True:
-            while due and due[0].slice <= self._processed and due[0].taken <= self._taken:
-                self.instance.on_command(due.popleft().command)
-            if to_take and (not queue or _is_before(to_take[0], queue[0][0])):
-                self.instance.on_event(to_take.popleft().event)
-                self._taken += 1
-            elif queue and queue[0][0] <= known:
-                self._process(queue[0][0])
-            else:
-                break
-        self._commands = list(past.commands)
-        self._told_commands = len(past.commands)
-        self.matched = max(self.matched, past.matched)
+        line = Timeline(self._queue)
+        self._queue.clear()
+        self._live_again(lives_of(past)[self.instance.id], line)
+        self._queue.extend(line.entries[line.after(self._processed) :])
         self._answered_through = min(self.through, past.through)
         self._told = deque(entry for entry in self._decisions if entry.slice <= past.through)
         self._decisions = [entry for entry in self._decisions if entry.slice > past.through]
+
+    def _relive(self, line: Timeline, through: int, events: Sequence[SliceEvent]) -> None:
+        self._pass(line, through, deque(events[self._taken :]), deque(), self._warm_along)
+
+    def _live_again(self, life: Life, line: Timeline) -> None:
+        self._relive(line, life.joined - 1, life.events[: life.inherited])
+        self._is_live = True
+        self.matched = max(self.matched, life.matched)
+        events, commands = deque(life.events[self._taken :]), deque(life.commands)
+        self._pass(line, life.known, events, commands, self._run_along)
+        self._commands = list(life.commands)
+        self._told_commands = len(self._commands)
+
+    def _pass(
+        self,
+        line: Timeline,
+        through: int,
+        events: deque[SliceEvent],
+        commands: deque[SliceCommand],
+        along: Callable[[Sequence[Entry]], None],
+    ) -> None:
+        """Go along a timeline up to a slice, with events and commands where they came."""
+        place, end = line.after(self._processed), line.after(through)
+        while True:
+            stop = end
+            if commands and commands[0].taken <= self._taken:
+                told = line.after(commands[0].slice)
+                if told <= place:
+                    self.instance.on_command(commands.popleft().command)
+                    continue
+                stop = min(stop, told)
+            if events:
+                due = line.place_of(events[0])
+                if due <= place:
+                    self.instance.on_event(events.popleft().event)
+                    self._taken += 1
+                    continue
+                stop = min(stop, due)
+            if stop <= place:
+                return
+            along(line.entries[place:stop])
+            place = stop
+
+    def _warm_along(self, entries: Sequence[Entry]) -> None:
+        warm = self.instance.warm
+        for _number, _time, candle in entries:
+            warm(candle)
+        self._processed = self.through = entries[-1][0]
+
+    def _run_along(self, entries: Sequence[Entry]) -> None:
+        on_candle = self.instance.on_candle
+        for number, _time, candle in entries:
+            decision = on_candle(candle)
+            # What was decided before the newest slice matched is on record.
+            if decision is not None and number >= self.matched:
+                self._decisions.append(SliceDecision(number, decision))
+        self._processed = self.through = entries[-1][0]
 
     def _process(self, number: int) -> None:
         """Process the candles of the slice at the head of the queue."""
@@ -358,6 +393,8 @@ class InstanceRunner:
         Not where more is matched than processed: a candle of that stretch may still be under way,
         and the order manager waits for it.
         """
+        if self._is_to_repeat:
+            return self.repeat(self._reign)
         queue, waiting = self._queue, self.waiting
         if (
             waiting < 0
@@ -382,6 +419,20 @@ class InstanceRunner:
             self.host, self.epoch, self.through, waiting, published_ns, decisions, commands
         )
 
+    def renew(self, epoch: int, reign: int) -> None:
+        """Speak under a new epoch from the next answer on, which repeats everything.
+
+        Called once the instance is live; releases of an earlier epoch, still under way, are
+        ignored from here on.
+
+        Args:
+            epoch: As the coordinator was given it.
+            reign: As for `repeat`.
+        """
+        self.epoch = self._renewed = epoch
+        self._reign = reign
+        self._is_to_repeat = True
+
     def repeat(self, reign: int) -> Answer:
         """Return everything an order manager that has lost its memory may not know.
 
@@ -390,6 +441,7 @@ class InstanceRunner:
                 under way, are ignored from here on.
         """
         self._reign = reign
+        self._is_to_repeat = False
         self._answered_through = self.through
         self._told.extend(self._decisions)
         self._decisions = []
