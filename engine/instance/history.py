@@ -89,7 +89,7 @@ class CandleHistory:
 
     @classmethod
     def of(cls, candles: Sequence[Candle]) -> Self:
-        """Return the history of listed candles; 0.3 microseconds each.
+        """Return the history of listed candles; about a microsecond each.
 
         Raises:
             CandleError: There is none, or they are not consecutive candles of one stream.

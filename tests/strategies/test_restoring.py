@@ -92,7 +92,7 @@ def obey(instance: Instance, what: str) -> None:
         return
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     kind=st.sampled_from(sorted(BUILT_IN)),
     rules=st.tuples(st.sampled_from(CONDITIONS), st.sampled_from(CONDITIONS)),
