@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
@@ -22,12 +23,14 @@ from actors.wire import (
     receive_all,
     stream_topic,
 )
-from engine.config import MarketConfig
 from engine.errors import DataError
 from engine.market import DataDistributor, Market, Pacer, open_market
 from engine.sequencing import CandleBatch, Mark, SliceBatch
 from engine.timeframes import timeframe_ms
 from engine.types import MarketSlice, StreamId
+
+if TYPE_CHECKING:
+    from engine.config import MarketConfig
 
 __all__ = ["MarketDataActor", "MarketFacts", "MarketProgress"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.config import MarketConfig
 from engine.errors import ConfigError, DataError
 from engine.market.plan import CandleSource, StreamPlan, plan_streams
 from engine.market.reports import FileReport
@@ -13,6 +12,9 @@ from engine.market.symbols import FileSpec, parse_file_spec, symbol_key
 from engine.market.synthetic import synthetic_sources
 from engine.market.timeline import Timeline
 from engine.types import Candle, MarketSlice
+
+if TYPE_CHECKING:
+    from engine.config import MarketConfig
 
 __all__ = ["Market", "open_market"]
 

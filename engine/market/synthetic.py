@@ -26,17 +26,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from engine.config import SyntheticConfig, SyntheticSymbol
 from engine.errors import ConfigError
 from engine.market.columns import CandleColumns, Floats, Ints
 from engine.market.plan import CandleSource
 from engine.market.reports import FileReport
 from engine.market.symbols import symbol_key
 from engine.timeframes import floor_time, format_time, is_boundary, parse_time, timeframe_ms
+
+if TYPE_CHECKING:
+    from engine.config import SyntheticConfig, SyntheticSymbol
 
 __all__ = ["synthetic_columns", "synthetic_sources"]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 NEVER_NEEDED = {
     "api",
     "engine.backtest",
+    "engine.config.load",
+    "engine.config.run",
     "engine.market.files",
     "engine.vectorised",
     "matplotlib",
