@@ -425,7 +425,7 @@ class HostRunner(Generic[InstanceT]):
             events.setdefault(entry.event.instance, []).append(entry)
         for instance_id, own in events.items():
             addressee = self._seats.get(instance_id)
-            # To one that does not take part yet nothing is said; it was here before, and moved back.
+            # One that does not take part yet is not meant: it was here before, and moved back.
             if addressee is not None and addressee.state is not _HELD:
                 self._apply(addressee, Release(release.through, own))
 
