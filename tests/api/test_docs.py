@@ -115,7 +115,7 @@ def test_every_field_is_documented_with_its_default_and_range(heading: str) -> N
 def test_every_model_of_the_configuration_has_a_section() -> None:
     models = {
         value
-        for value in vars(config).values()
+        for value in (getattr(config, name) for name in config.__all__)
         if isinstance(value, type) and issubclass(value, BaseModel)
     }
     assert models == set(SECTIONS.values())
