@@ -73,7 +73,7 @@ def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
 @pytest.mark.slow
 @policies
 @pytest.mark.parametrize("placement", ["dedicated", "mixed"])
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=seeds)
 def test_processes_that_die_and_instances_that_move_leave_the_same_ledger(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -96,7 +96,7 @@ def test_processes_that_die_and_instances_that_move_leave_the_same_ledger(
 @pytest.mark.slow
 @policies
 @pytest.mark.parametrize("placement", ["dedicated", "mixed"])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=seeds)
 def test_commands_and_late_joins_come_at_the_same_step_for_whoever_comes_back(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -144,7 +144,7 @@ def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_mixed", [False, True])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=seeds)
 def test_streams_that_orders_are_not_matched_on_give_the_ledger_of_the_sequential_run(
     is_mixed: bool, catalog: Catalog, two_files: list[str], seed: int
