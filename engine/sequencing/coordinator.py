@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
 from engine.config import StrategyConfig
 from engine.errors import ChorusError
+from engine.sequencing.decider import SliceDecider
 from engine.sequencing.messages import Answer, Past, Release, SliceEvent
 from engine.sequencing.records import (
     Commanded,
@@ -27,34 +27,7 @@ from engine.sequencing.records import (
 from engine.sequencing.roster import Membership, Participant, Roster
 from engine.types import Decision, MarketSlice, OrderEvent
 
-__all__ = ["Coordinator", "SliceDecider", "Stall"]
-
-
-class SliceDecider(Protocol):
-    """What the coordinator drives; see `engine.trading.OrderManager`."""
-
-    def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
-        """Match working orders against the slice."""
-        ...
-
-    def decide(
-        self, market_slice: MarketSlice, decisions: Sequence[Decision], /
-    ) -> list[OrderEvent]:
-        """Turn decisions into orders."""
-        ...
-
-    def register(self, strategy: StrategyConfig, /) -> None:
-        """Let a strategy take part."""
-        ...
-
-    def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
-        """Take a strategy out."""
-        ...
-
-    @property
-    def strategies(self) -> tuple[str, ...]:
-        """Return the ids of all strategies ever registered."""
-        ...
+__all__ = ["Coordinator", "Stall"]
 
 
 class Stall(msgspec.Struct, frozen=True):

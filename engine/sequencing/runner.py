@@ -317,6 +317,12 @@ class InstanceRunner:
         self.matched = max(self.matched, life.matched)
         events, commands = deque(life.events[self._taken :]), deque(life.commands)
         self._pass(line, life.known, events, commands, self._run_along)
+        if events or commands:
+            raise StrategyError(
+                f"instance {self.instance.id!r}: {len(events)} events and {len(commands)} commands "
+                f"have no place up to slice {life.known}, where it stands at {self._processed} "
+                f"with {self._taken} events; offer all published candles before recovering"
+            )
         self._commands = list(life.commands)
         self._told_commands = len(self._commands)
 

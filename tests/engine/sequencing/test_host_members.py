@@ -125,6 +125,12 @@ def test_each_instance_lives_through_its_own_past() -> None:
     assert b.seen == ["warm 0", "warm 1", "Pause()", "b2", "candle 2", "candle 3"]
 
 
+def test_a_past_that_does_not_fit_the_candles_is_refused() -> None:
+    told = SliceCommand(A, 1, 1, Pause())
+    host, _, _ = recovered(Past({A: 0}, 3, 3, {A: []}, {A: 0}, [told]))
+    assert "0 events and 1 commands have no place up to slice 3" in host.failed[A]
+
+
 def test_only_what_was_not_answered_is_told_after_a_recovery() -> None:
     host, _, _ = recovered()
     host.run()
