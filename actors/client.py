@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.services import call
-from engine.config import StrategyConfig
+from actors.services import call, call_service
+from engine.config import Isolation, StrategyConfig
 from engine.instance import Command, Pause, Resume, Update
 from engine.report import EngineExtract, StrategyOutcome
 from engine.status import EngineStatus
@@ -28,12 +28,12 @@ class EngineClient:
 
     def status(self) -> EngineStatus:
         """Return the state of everything as last heard."""
-        status: EngineStatus = call(self._manager.status.remote())
+        status: EngineStatus = call_service(self._manager.status)
         return status
 
     def metrics(self, strategy_id: str) -> StrategyOutcome:
         """Return one strategy's state and metrics as of its last candle."""
-        outcome: StrategyOutcome = call(self._manager.metrics.remote(strategy_id))
+        outcome: StrategyOutcome = call_service(self._manager.metrics, strategy_id)
         return outcome
 
     def pause(self, strategy_id: str) -> None:
@@ -65,11 +65,20 @@ class EngineClient:
 
     def stop_engine(self) -> None:
         """Stop the feed; what is published is still decided."""
-        call(self._manager.stop.remote())
+        call_service(self._manager.stop)
+
+    def move(self, strategy_id: str, isolation: Isolation) -> None:
+        """Move a strategy to an actor of its own (dedicated) or to a shared one (pooled)."""
+        call(
+            self._manager.move_strategy.remote(strategy_id, isolation),
+            _START_STRATEGY_TIMEOUT_S,
+        )
 
     def extract(self) -> EngineExtract:
         """Return everything a report needs."""
-        extract: EngineExtract = call(self._manager.extract.remote(), _START_STRATEGY_TIMEOUT_S)
+        extract: EngineExtract = call_service(
+            self._manager.extract, timeout_s=_START_STRATEGY_TIMEOUT_S
+        )
         return extract
 
     def _command(self, strategy_id: str, command: Command) -> None:

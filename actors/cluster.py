@@ -50,7 +50,7 @@ def embedded_cluster(actors: int, *, meanwhile: Callable[[], object] = bool) -> 
             its own in the place of the program's; whoever wants a signal takes it back here.
 
     Yields:
-        A private folder (mode 0700) for the engine's sockets.
+        A private folder (mode 0700); it goes with the block.
     """
     home = _home()
     _sweep(home)
@@ -62,7 +62,7 @@ def embedded_cluster(actors: int, *, meanwhile: Callable[[], object] = bool) -> 
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray")
     try:
         _start_ray(thread, actors, folder / "ray", meanwhile)
-        yield folder / "data"
+        yield folder
     finally:
         ray.shutdown()
         thread.shutdown()

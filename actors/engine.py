@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -14,10 +15,11 @@ from ray.exceptions import RayActorError, RayTaskError
 from actors.client import EngineClient
 from actors.cluster import embedded_cluster, spawn
 from actors.manager import EnginePlan, StrategyManager
-from actors.services import call, failure_text
+from actors.services import ServiceAwayError, call, failure_text
 from engine.catalog import Catalog
 from engine.config import RunConfig
 from engine.errors import ChorusError, StoppedError
+from engine.journal import RunFolder
 from engine.market import open_market
 from engine.report import RunReport, build_report
 from engine.status import EngineStatus
@@ -26,18 +28,24 @@ __all__ = ["RunningEngine", "run_engine", "running_engine"]
 
 STATUS_EVERY_S = 0.25
 START_TIMEOUT_S = 600.0
-CALL_TIMEOUT_S = 15.0
 DRAIN_TIMEOUT_S = 60.0
 
 _MANAGER_THREADS = 8
+
+MAX_DEATHS = 3
+"""Deaths of the manager after which it is given up, if it lives less than `HEALTHY_AFTER_S`."""
+
+HEALTHY_AFTER_S = 60.0
 
 
 class RunningEngine:
     """An engine whose candles flow. `client` controls it."""
 
-    def __init__(self, client: EngineClient, run: Any) -> None:
-        self.client = client
-        self._run = run
+    def __init__(self, manager: Any) -> None:
+        self.client = EngineClient(manager)
+        self._manager = manager
+        self._ended = manager.ended.remote()
+        self._deaths: list[float] = []
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end of the feed.
@@ -48,16 +56,30 @@ class RunningEngine:
         Raises:
             ChorusError: The engine itself failed.
         """
-        done, _ = ray.wait([self._run], timeout=timeout_s)
+        done, _ = ray.wait([self._ended], timeout=timeout_s)
         if not done:
             return False
         try:
-            ray.get(self._run)
+            ray.get(self._ended)
         except RayTaskError as error:
             raise ChorusError(f"the engine failed: {error.cause}") from error
         except RayActorError as error:
-            raise ChorusError(f"the strategy manager: {failure_text(error)}") from error
+            self._count_death(error)
+            # Ray starts it again, and it takes over what it finds.
+            self._ended = self._manager.ended.remote()
+            return False
         return True
+
+    def _count_death(self, error: RayActorError) -> None:
+        """Give the manager up if it dies again and again.
+
+        Raises:
+            ChorusError: It has.
+        """
+        now = time.monotonic()
+        self._deaths = [died for died in self._deaths if now - died < HEALTHY_AFTER_S] + [now]
+        if len(self._deaths) > MAX_DEATHS:
+            raise ChorusError(f"the strategy manager: {failure_text(error)}") from error
 
 
 def _never() -> bool:
@@ -70,6 +92,7 @@ def running_engine(
     catalog: Catalog,
     *,
     replay: Sequence[str] = (),
+    state: RunFolder | None = None,
     stop: Callable[[], bool] = _never,
 ) -> Iterator[RunningEngine]:
     """Start an engine for the length of a `with` block; nothing outlives the block.
@@ -78,6 +101,8 @@ def running_engine(
         config: What to run; its market's `speed` paces the feed.
         catalog: The strategy types found.
         replay: Candle files; empty plays the configured market.
+        state: Folder for what is to outlive the engine. A run that is in it already goes on where
+            it was; None: nothing outlives the block.
         stop: Asked a few times per second while the engine starts; True gives up.
 
     Raises:
@@ -90,18 +115,36 @@ def running_engine(
             config=config,
             plugin_files={name: str(loaded.file) for name, loaded in types.items()},
             replay=list(replay),
-            folder=str(folder),
+            folder=str(folder / "data"),
+            state=str(folder if state is None else state.path),
+            is_durable=state is not None,
+            namespace=f"chorus-{secrets.token_hex(8)}",
         )
-        manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS)
-        starting = manager.start.remote()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not ray.wait([starting], timeout=STATUS_EVERY_S)[0]:
-            if stop():
-                raise StoppedError("stopped while the strategies were starting; nothing was played")
-            if time.monotonic() > deadline:
-                break
-        call(starting, CALL_TIMEOUT_S)
-        yield RunningEngine(EngineClient(manager), manager.run.remote())
+        manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS, max_restarts=-1)
+        _await_started(manager, stop)
+        yield RunningEngine(manager)
+
+
+def _await_started(manager: Any, stop: Callable[[], bool]) -> None:
+    """Wait until candles flow.
+
+    Raises:
+        StoppedError: `stop` said so before.
+        ChorusError: They never will.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    started = manager.started.remote()
+    while time.monotonic() < deadline:
+        if ray.wait([started], timeout=STATUS_EVERY_S)[0]:
+            try:
+                call(started)
+            except ServiceAwayError:
+                started = manager.started.remote()  # Ray starts it again
+            else:
+                return
+        if stop():
+            raise StoppedError("stopped while the strategies were starting; nothing was played")
+    raise ChorusError(f"the strategies have not started within {START_TIMEOUT_S:g} s")
 
 
 def run_engine(
@@ -110,6 +153,7 @@ def run_engine(
     *,
     replay: Sequence[str] = (),
     speed: float | Literal["max"] | None = None,
+    state: RunFolder | None = None,
     on_status: Callable[[EngineStatus], None] | None = None,
     stop: Callable[[], bool] = _never,
 ) -> RunReport:
@@ -120,6 +164,7 @@ def run_engine(
         catalog: The strategy types found.
         replay: Candle files; empty plays the configured market.
         speed: Pace of the feed instead of the configured one.
+        state: As for `running_engine`.
         on_status: Called a few times per second.
         stop: Asked as often; True stops the feed, lets everything published be decided, and
             reports what was played.
@@ -137,7 +182,7 @@ def run_engine(
         config = config.model_copy(update={"market": paced})
     market = open_market(config.market, config.wanted_streams, replay)
     stopping_since = 0.0
-    with running_engine(config, catalog, replay=replay, stop=stop) as engine:
+    with running_engine(config, catalog, replay=replay, state=state, stop=stop) as engine:
         while not engine.wait(STATUS_EVERY_S):
             if on_status is not None:
                 on_status(engine.client.status())

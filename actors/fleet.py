@@ -1,323 +1,425 @@
-"""The strategies' actors: one per strategy, started in waves, killed alone."""
+"""The hosts: started in waves, brought to the present, changed while they run, ended alone."""
 
 from __future__ import annotations
 
-import contextlib
+import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-import msgspec
 import ray
-from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
-from actors.control import CatchUp, ControlHub, GoLive, Recover, Repeat, Request
-from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call, failure_text
-from actors.strategy import StrategyActor, StrategySpec
-from actors.wire import Endpoints, start_name
-from engine.config import RunConfig, StrategyConfig
-from engine.errors import ChorusError, PluginError, start_failure
+from actors.control import ControlHub, HostReport
+from actors.core import Core
+from actors.host import HostSpec, Prepared
+from actors.members import HostProcess, Member
+from actors.pool import StrategyHost
+from actors.requests import (
+    Admit,
+    CatchUp,
+    Dismiss,
+    GoLive,
+    Hello,
+    Recover,
+    Repeat,
+    Reply,
+    Request,
+)
+from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call
+from actors.strategy import StrategyActor
+from actors.wire import Endpoints, first_epoch, start_name, start_of
+from engine.config import Isolation, RunConfig
+from engine.errors import ChorusError, start_failure
+from engine.instance import Status
 from engine.money import instruments_by_symbol
-from engine.report import StrategyOutcome
-from engine.status import StrategyStatus, idle_status
 
-__all__ = ["START_TIMEOUT_S", "Fleet", "Hosted"]
+__all__ = ["START_TIMEOUT_S", "Fleet"]
 
 WAVE = 8
-"""Actors started at the same time; each costs about half a second of processor time."""
+"""Hosts started at the same time; each costs about half a second of processor time."""
 
-START_TIMEOUT_S = 60.0
-ATTACH_POLL_S = 0.02
+START_TIMEOUT_S = 120.0
+POLL_S = 0.02
+HELLO_AGAIN_S = 1.0
 
-MAX_STRIKES = 3
-"""Deaths in a row without any progress after which a strategy is given up."""
-
-HEALTHY_AFTER_S = 60.0
-"""Progress or not: whoever lives as long as this starts with no strikes again."""
-
-
-class Hosted:
-    """One strategy and the actor that runs it now, if any.
-
-    Attributes:
-        epoch: Number of its starts; messages of an older one are refused.
-        plugin_file: File its type is loaded from.
-        actor: Handle, None while none runs.
-        running: Reference to the actor's `run`; it resolves when the actor's process ends.
-        failure: Why there is no actor although there should be one; empty otherwise.
-        status: The newest status it sent.
-        outcome: What it knew when it was stopped; None while it runs or if it could not be asked.
-        is_live: Whether the actor takes part.
-        is_away: Its process died, and it has yet to come back.
-        strikes: How often its process died without getting beyond slice `struck_at`, the last
-            time at `struck_s` of the monotonic clock.
-    """
-
-    def __init__(self, config: StrategyConfig, plugin_file: str) -> None:
-        self.config = config
-        self.plugin_file = plugin_file
-        self.epoch = 0
-        self.actor: Any = None
-        self.running: Any = None
-        self.failure = ""
-        self.status = idle_status(config)
-        self.outcome: StrategyOutcome | None = None
-        self.is_live = False
-        self.is_away = False
-        self.strikes = 0
-        self.struck_at = -1
-        self.struck_s = 0.0
-
-    @property
-    def name(self) -> str:
-        """Return the name of this start on the data plane."""
-        return start_name(self.config.id, self.epoch)
-
-    def fail(self, cause: str) -> None:
-        """Note that the strategy cannot run."""
-        self.actor = self.running = None
-        self.failure = cause
-        self.status = msgspec.structs.replace(self.status, status="error", cause=cause, lag=0)
+T = TypeVar("T")
 
 
 class Fleet:
-    """Starts and ends strategy actors; does not decide which.
+    """Carries out what the manager decides on hosts; does not decide itself.
 
-    Not thread-safe: the manager calls it under its lock.
+    Hosts are started by threads of their own, several at a time; everything else is called by the
+    manager under its lock.
+
+    Args:
+        config: The run.
+        endpoints: The engine's data plane.
+        namespace: Ray's namespace for the names of actors.
+
+    Attributes:
+        members: Every strategy, by id.
+        hosts: The newest start of every host, by id.
+        core: Market data and the order manager.
     """
 
-    def __init__(
-        self, config: RunConfig, *, plugin_files: dict[str, str], endpoints: Endpoints
-    ) -> None:
+    core: Core
+
+    def __init__(self, config: RunConfig, endpoints: Endpoints, namespace: str) -> None:
         self._config = config
-        self._control = ControlHub(endpoints, self._take_status)
         self._endpoints = endpoints
-        self._market: Any = None
-        self._orders: Any = None
-        self._uncovered: frozenset[str] = frozenset()
-        self.hosted: dict[str, Hosted] = {
-            strategy.id: Hosted(strategy, plugin_files[strategy.type])
-            for strategy in config.strategies
-        }
+        self._namespace = namespace
+        self._control = ControlHub(endpoints, self._take_report)
+        self._starters = ThreadPoolExecutor(max_workers=WAVE, thread_name_prefix="start")
+        self._changed = threading.Event()
+        self.members: dict[str, Member] = {}
+        self.hosts: dict[str, HostProcess] = {}
 
-    def _take_status(self, epoch: int, status: StrategyStatus) -> None:
-        """Keep a strategy's newest status; called by the control thread."""
-        member = self.hosted.get(status.id)
-        if member is not None and member.actor is not None and epoch == member.epoch:
-            member.status = status
-
-    def ask(
-        self, member: Hosted, request: Request, *, timeout_s: float = CONTROL_TIMEOUT_S
-    ) -> StrategyOutcome | None:
-        """Have a strategy carry out a request between two candles.
-
-        Raises:
-            ChorusError: It refused, or did not answer in time.
-        """
-        running = member.running
-
-        def is_gone() -> bool:
-            return running is None or bool(ray.wait([running], timeout=0)[0])
-
-        host, epoch = member.config.id, member.epoch
-        return self._control.ask(host, epoch, request, timeout_s=timeout_s, is_gone=is_gone)
-
-    def add(self, config: StrategyConfig, plugin_file: str) -> Hosted:
-        """Take in a strategy that was not there at the start; `start` starts it."""
-        member = Hosted(config, plugin_file)
-        self.hosted = {**self.hosted, config.id: member}
-        return member
-
-    def connect(self, market: Any, orders: Any, uncovered: Collection[str]) -> None:
-        """Take the handles of market data and order manager, and the uncovered streams."""
-        self._market = market
-        self._orders = orders
-        self._uncovered = frozenset(uncovered)
-
-    def start(self, members: Sequence[Hosted]) -> None:
-        """Start actors in waves and let each take part once it listens and knows its past.
-
-        One that cannot start is noted as failed; the others are not held up.
-
-        Raises:
-            ChorusError: A strategy cannot trade on its account.
-        """
-        call(self._orders.register.remote([member.config for member in members]))
-        for first in range(0, len(members), WAVE):
-            wave = members[first : first + WAVE]
-            for member in wave:
-                self._spawn(member)
-            for member in wave:
-                self._attempt(member, self._connect_up)
-        for member in members:
-            self._attempt(member, self._await_met)
-        for member in members:
-            self._attempt(member, self._join)
-
-    def _attempt(self, member: Hosted, step: Callable[[Hosted], None]) -> None:
-        if member.actor is None:
+    def _take_report(self, report: HostReport) -> None:
+        """Keep what a host says of itself; called by the control thread."""
+        host = self.hosts.get(report.host)
+        if host is None or host.start != report.start or host.state == "ended":
             return
-        try:
-            step(member)
-        except ChorusError as error:
-            built = isinstance(error, PluginError)
-            self.end(member, str(error) if built else start_failure(error), failed=True)
+        host.heard_at = time.monotonic()
+        host.has_reported.set()
+        for status in report.statuses:
+            member = self.members.get(status.id)
+            if member is not None and status.id in host.carried:
+                member.heard(status)
 
-    def _spawn(self, member: Hosted) -> None:
-        config = member.config
-        if member.actor is not None:
-            ray.kill(member.actor, no_restart=True)
-        member.running = None
-        member.is_live = False
-        member.epoch += 1
-        member.failure = ""
-        member.outcome = None
-        spec = StrategySpec(
-            config=config,
-            plugin_file=member.plugin_file,
-            instruments=instruments_by_symbol(self._config.instruments),
-            capital=self._config.capital_of(config),
-            uncovered=tuple(s for s in config.streams if s in self._uncovered),
-            epoch=member.epoch,
-            endpoints=self._endpoints,
-        )
-        member.actor = spawn(StrategyActor, spec, self._market, threads=1)
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Wait until something has been started or has failed, or the time is over."""
+        self._changed.wait(timeout_s)
+        self._changed.clear()
 
-    def _connect_up(self, member: Hosted) -> None:
-        config = member.config
-        call(member.actor.prepare.remote(), START_TIMEOUT_S)
-        call(self._market.subscribe.remote(config.id, config.streams))
-        call(member.actor.attach.remote(), START_TIMEOUT_S)
-        member.running = member.actor.run.remote()
+    def wake(self) -> None:
+        """End `wait_for_change`."""
+        self._changed.set()
 
-    def _await_met(self, member: Hosted) -> None:
-        """Wait until candles reach the actor and the order manager can write to it."""
-        host, deadline = member.config.id, time.monotonic() + START_TIMEOUT_S
-        while not (
-            member.name in call(self._market.attached.remote())
-            and call(self._orders.has_met.remote(host, member.epoch))
-        ):
-            if ray.wait([member.running], timeout=0)[0]:
-                call(member.running)
-            if time.monotonic() > deadline:
-                raise ChorusError("no connection to market data or the order manager")
-            time.sleep(ATTACH_POLL_S)
+    # ------------------------------------------------------------------ what the core needs
 
-    def _join(self, member: Hosted) -> None:
-        """Bring the actor up to the present, then let it take part.
-
-        Nobody waits for it before it joins, so however long its history is, the others go on; what
-        is left to live through after joining is what they did meanwhile.
-        """
-        config = member.config
-        decided, events = call(self._orders.past.remote([config.id]))
-        if decided >= 0:
-            self.ask(member, CatchUp(decided, events), timeout_s=START_TIMEOUT_S)
-        live_from, events = call(
-            self._orders.join.remote(config.id, member.epoch, [config.id], config.streams)
-        )
-        self.ask(member, GoLive(live_from, events))
-        member.is_live = True
-
-    def recover(self, member: Hosted, cause: str) -> None:
-        """Let a strategy whose process died live on in a new one, as if nothing had happened.
-
-        The order manager waits for it meanwhile. One that dies again and again without answering
-        a single candle in between is given up at the third time.
-
-        Raises:
-            ServiceAwayError: Market data or the order manager is away too; `bring_back` later.
-        """
-        host, now = member.config.id, time.monotonic()
-        through = call(self._orders.through_of.remote(host))
-        is_same = through == member.struck_at and now - member.struck_s < HEALTHY_AFTER_S
-        member.strikes = member.strikes + 1 if is_same else 1
-        member.struck_at, member.struck_s = through, now
-        if member.strikes >= MAX_STRIKES:
-            times = f"{cause}; {member.strikes} times after slice {through}"
-            self.end(member, times, failed=True)
-            return
-        member.is_away = True
-        self.bring_back(member)
-
-    def bring_back(self, member: Hosted) -> None:
-        """Start a process for a strategy that is away.
-
-        Raises:
-            ServiceAwayError: Market data or the order manager is away too; try again later.
-        """
-        self._spawn(member)
-        try:
-            for step in (self._connect_up, self._await_met, self._resume):
-                step(member)
-            member.is_away = False
-        except ServiceAwayError as error:
-            if member.running is None or not ray.wait([member.running], timeout=0)[0]:
-                raise
-            self.recover(member, str(error))
-        except ChorusError as error:
-            self.end(member, start_failure(error), failed=True)
-
-    def _resume(self, member: Hosted) -> None:
-        past = call(self._orders.rejoin.remote(member.config.id, member.epoch))
-        self.ask(member, Recover(past), timeout_s=START_TIMEOUT_S)
-        member.is_live = True
+    def living(self) -> list[HostProcess]:
+        """Return the hosts whose processes live."""
+        return [host for host in self.hosts.values() if not host.has_died()]
 
     def repeat_all(self, reign: int) -> None:
-        """Have everybody tell a new order manager what it may not know."""
-        for member in self.hosted.values():
-            if member.is_live:
-                # One that does not answer is found by whoever looks after stalls and deaths.
-                with contextlib.suppress(ChorusError):
-                    self.ask(member, Repeat(reign))
+        """Have everybody that takes part tell a new order manager what it may not know."""
+        for host in self.living():
+            if host.state == "running":
+                self._repeat(host, reign)
 
-    def resubscribe(self) -> frozenset[str]:
-        """Register everybody's filter with new market data; return who has to be attached."""
-        present = [member for member in self.hosted.values() if member.is_live]
-        for member in present:
-            call(self._market.subscribe.remote(member.config.id, member.config.streams))
-        return frozenset(member.name for member in present)
+    def _repeat(self, host: HostProcess, reign: int) -> None:
+        host.reign = reign
+        try:
+            self.ask(host, Repeat(reign))
+        except ServiceAwayError:
+            return  # its process has ended: it repeats itself when it is back
+        except ChorusError as error:
+            host.end(str(error))
 
-    def end(self, member: Hosted, reason: str, *, failed: bool) -> None:
-        """Kill a strategy's actor and let the order manager go on without it."""
-        host = member.config.id
-        # First what may fail because a service is away: then nothing has changed.
-        call(self._orders.leave.remote(host, [host], reason))
-        call(self._market.unsubscribe.remote(host))
-        if member.actor is not None:
-            ray.kill(member.actor, no_restart=True)
-        member.actor = member.running = None
-        member.is_live = member.is_away = False
-        if failed:
-            member.fail(reason)
+    # ------------------------------------------------------------------ talking to a host
 
-    def ended(self) -> list[tuple[Hosted, str]]:
-        """Return the members whose actor ended unasked, each with the cause."""
-        runs = {m.running: m for m in self.hosted.values() if m.running and not m.is_away}
-        if not runs:
-            return []
-        done, _ = ray.wait(list(runs), num_returns=len(runs), timeout=0)
-        found = []
-        for ref in done:
-            try:
-                ray.get(ref)
-                cause = "its loop ended"
-            except (RayTaskError, RayActorError) as error:
-                cause = failure_text(error)
-            found.append((runs[ref], cause))
-        return found
-
-    def member(self, strategy_id: str) -> Hosted:
-        """Return a strategy by id.
+    def ask(
+        self, host: HostProcess, request: Request, *, timeout_s: float = CONTROL_TIMEOUT_S
+    ) -> Reply:
+        """Have a host carry out a request between two candles.
 
         Raises:
-            ChorusError: No such strategy.
+            ServiceAwayError: Its process has ended, or a service it needs is away.
+            ChorusError: It refused, or did not answer in time.
         """
+        deadline = time.monotonic() + timeout_s
+        # What is written to somebody who is not connected yet is lost without a word.
+        while not host.has_reported.wait(POLL_S):
+            if host.has_died():
+                raise ServiceAwayError(f"host {host.id!r}: its process has ended")
+            if time.monotonic() > deadline:
+                raise ChorusError(f"host {host.id!r}: no sign of life within {timeout_s:g} s")
+        return self._control.ask(
+            host.id, host.start, request, timeout_s=timeout_s, is_gone=host.has_died
+        )
+
+    def host_of(self, strategy_id: str) -> HostProcess | None:
+        """Return the host that carries a strategy and takes part, None if there is none."""
+        for host in self.hosts.values():
+            if strategy_id in host.carried and host.state == "running":
+                return host
+        return None
+
+    # ------------------------------------------------------------------ starting
+
+    def start(self, host_id: str, start: int, kind: Isolation, carried: Iterable[str]) -> None:
+        """Start a host with some strategies; it takes part as soon as it knows its past.
+
+        Raises:
+            ServiceAwayError: The order manager is away; nothing has been started.
+        """
+        host = HostProcess(host_id, start, kind, list(carried))
+        self._gather(host)
+        for name in host.carried:
+            self.members[name].begin()
+        self.hosts[host_id] = host
+        self._starters.submit(self._bring_up, host)
+
+    def _gather(self, host: HostProcess) -> None:
+        """Let the order manager know who belongs to a host that is about to start.
+
+        What others carried before is this host's from here on; what it carried before and does not
+        any more waits under its own name until it is started somewhere.
+        """
+        orders = self.core.orders.handle
+        for place, (_, names) in self._places().items():
+            for name in names:
+                if place != host.id and name in host.carried:
+                    call(orders.move.remote(name, host.id, host.next_epoch()))
+                elif place == host.id and name not in host.carried:
+                    call(orders.move.remote(name, name, first_epoch(0)))
+
+    def _places(self) -> dict[str, tuple[int, list[str]]]:
+        """Return the epoch and the instances of every participant the order manager knows."""
+        found: dict[str, tuple[int, list[str]]] = call(self.core.orders.handle.members.remote())
+        return found
+
+    def places_of(self, name: str) -> list[str]:
+        """Return the participants the order manager takes a strategy for a part of."""
+        return [place for place, (_, names) in self._places().items() if name in names]
+
+    def busy_with(self, host: HostProcess) -> str | None:
+        """Return the instance that runs in a host, or ran when its process ended."""
+        if host.kind == "dedicated":
+            return host.carried[0] if host.carried else None
+        return None
+
+    def _bring_up(self, host: HostProcess) -> None:
+        """Start a process and lead it to the present; runs in a thread of its own."""
         try:
-            return self.hosted[strategy_id]
-        except KeyError:
-            raise ChorusError(
-                f"strategy {strategy_id!r} is not part of this engine; "
-                f"there are: {', '.join(sorted(self.hosted))}"
-            ) from None
+            self._start_process(host)
+            if not host.carried and host.kind == "dedicated":
+                host.end("nothing to carry")
+                return
+            self._patiently(host, lambda: self._subscribe(host))
+            call(host.actor.attach.remote(), START_TIMEOUT_S)
+            host.watch(host.actor.run.remote())
+            self._await_met(host)
+            self._patiently(host, lambda: self._let_take_part(host))
+            self._running(host)
+        except ChorusError as error:
+            host.look()
+            host.end(str(error) if isinstance(error, ServiceAwayError) else start_failure(error))
+        except Exception as error:  # noqa: BLE001 - a defect here must not leave a host starting
+            host.end(f"{type(error).__name__}: {error}")
+        finally:
+            self.wake()
+
+    def _start_process(self, host: HostProcess) -> None:
+        specs = tuple(self.members[name].spec(self._config) for name in host.carried)
+        config = self._config
+        facts = self.core.facts
+        spec = HostSpec(
+            host=host.id,
+            start=host.start,
+            strategies=specs,
+            instruments=instruments_by_symbol(config.instruments),
+            uncovered=facts.uncovered if facts is not None else (),
+            endpoints=self._endpoints,
+        )
+        host.actor = spawn(
+            StrategyActor if host.kind == "dedicated" else StrategyHost,
+            spec,
+            self.core.market.handle,
+            threads=1,
+            name=host.name,
+            namespace=self._namespace,
+            lifetime="detached",
+        )
+        if host.has_died():
+            ray.kill(host.actor, no_restart=True)  # it was ended while this was under way
+        prepared: Prepared = call(host.actor.prepare.remote(), START_TIMEOUT_S)
+        host.process = prepared.process
+        for name, cause in prepared.failures.items():
+            self._could_not_build(host, name, cause)
+        host.streams = self._streams_of(host.carried)
+
+    def _could_not_build(self, host: HostProcess, name: str, cause: str) -> None:
+        if name in host.carried:
+            host.carried.remove(name)
+        self.members[name].set_aside(Status.ERROR, cause)
+
+    def _streams_of(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(s for name in names for s in self.members[name].config.streams))
+
+    def _subscribe(self, host: HostProcess) -> None:
+        call(self.core.market.handle.subscribe.remote(host.id, host.streams))
+
+    def _patiently(self, host: HostProcess, step: Callable[[], T]) -> T:
+        """Carry out a step that may be repeated; wait while market data or orders are away."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return step()
+            except ServiceAwayError:
+                if host.has_died() or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_S)
+
+    def _await_met(self, host: HostProcess) -> None:
+        """Wait until candles reach the host and the order manager can write to it."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        hello_at = time.monotonic() + HELLO_AGAIN_S
+        while not self._patiently(host, lambda: self._has_met(host)):
+            if host.has_died():
+                raise ServiceAwayError("its process has ended")
+            now = time.monotonic()
+            if now > deadline:
+                raise ChorusError("no connection to market data or the order manager")
+            if now > hello_at:
+                # The order manager it said hello to may be gone.
+                self.ask(host, Hello())
+                hello_at = now + HELLO_AGAIN_S
+            time.sleep(POLL_S)
+
+    def _has_met(self, host: HostProcess) -> bool:
+        core = self.core
+        return host.name in call(core.market.handle.attached.remote()) and bool(
+            call(core.orders.handle.has_met.remote(host.id, host.start))
+        )
+
+    def _let_take_part(self, host: HostProcess) -> None:
+        """Recover what took part before, and let the rest join."""
+        orders = self.core.orders.handle
+        host.reign = self.core.reign
+        _, known = self._places().get(host.id, (0, []))
+        if known:
+            epoch = host.next_epoch()
+            past = call(orders.rejoin.remote(host.id, epoch))
+            self.ask(host, Recover(epoch, host.reign, past), timeout_s=START_TIMEOUT_S)
+        new = [name for name in host.carried if name not in known]
+        if new:
+            call(orders.register.remote([self.members[name].config for name in new]))
+            self._join(host, new)
+
+    def _join(self, host: HostProcess, names: Sequence[str]) -> None:
+        """Bring instances up to the present, then let them take part.
+
+        Nobody waits for them before they join, so however long their history is, the others go on;
+        what is left to live through after joining is what they did meanwhile.
+        """
+        orders = self.core.orders.handle
+        decided, events = call(orders.past.remote(list(names)))
+        self.ask(host, CatchUp(decided, events), timeout_s=START_TIMEOUT_S)
+        streams = {name: self.members[name].config.streams for name in names}
+        epoch = host.next_epoch()
+        live_from, events = call(orders.join.remote(host.id, epoch, streams))
+        self.ask(host, GoLive(epoch, host.reign, live_from, events), timeout_s=START_TIMEOUT_S)
+
+    def _running(self, host: HostProcess) -> None:
+        if host.state != "starting":
+            return
+        host.running_since = time.monotonic()
+        host.state = "running"
+        # In this order: whoever opens a new order manager either finds it running, or is found.
+        if host.reign != self.core.reign:
+            self._repeat(host, self.core.reign)
+
+    # ------------------------------------------------------------------ changing
+
+    def move(self, name: str, to_host: str) -> None:
+        """Carry an instance over to a running host, as it is; one that is in none joins.
+
+        Raises:
+            ServiceAwayError: A service is away; what was begun is taken up by supervision.
+        """
+        member, target = self.members[name], self.hosts[to_host]
+        source = self.host_of(name)
+        streams = self._streams_of([*target.carried, name])
+        call(self.core.market.handle.subscribe.remote(to_host, streams))
+        try:
+            self._carry_over(member, source, target)
+        except ChorusError as error:
+            # Half done inside the process; beginning again from the records is always right.
+            target.look()
+            target.end(f"moving {name!r} to it failed: {error}")
+            raise
+        target.streams = streams
+
+    def _carry_over(self, member: Member, source: HostProcess | None, target: HostProcess) -> None:
+        name, orders = member.id, self.core.orders.handle
+        target.reign = self.core.reign
+        attach_as = f"{target.name}+{target.epoch}"
+        reply = self.ask(target, Admit([member.spec(self._config)], attach_as))
+        if reply.failures:
+            self._could_not_build(target, name, reply.failures[name])
+            return
+        self._await_attached(target, attach_as)
+        if source is None and not self.places_of(name):
+            member.begin()
+            target.carried.append(name)
+            call(orders.register.remote([member.config]))
+            self._join(target, [name])
+            return
+        epoch = target.next_epoch()
+        past = call(orders.move.remote(name, target.id, epoch))
+        target.carried.append(name)
+        if source is not None:
+            source.carried.remove(name)
+            self.ask(source, Dismiss([name]))
+        self.ask(target, Recover(epoch, target.reign, past), timeout_s=START_TIMEOUT_S)
+
+    def _await_attached(self, host: HostProcess, name: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while name not in call(self.core.market.handle.attached.remote()):
+            if host.has_died() or time.monotonic() > deadline:
+                raise ChorusError("no connection to market data")
+            time.sleep(POLL_S)
+
+    def leave(self, host_id: str, names: Sequence[str], reason: str) -> None:
+        """Let the order manager go on without some instances: nobody waits for them any more.
+
+        Their working entries are cancelled, their protection stays.
+        """
+        call(self.core.orders.handle.leave.remote(host_id, list(names), reason))
+
+    def dismiss(self, host: HostProcess, name: str) -> None:
+        """Take an instance out of a host; one that has become empty is about to be ended."""
+        host.carried.remove(name)
+        if host.kind == "pooled" and not host.has_died():
+            self.ask(host, Dismiss([name]))
+
+    def end(self, host: HostProcess, reason: str) -> None:
+        """End a host's process."""
+        host.end(reason)
+        call(self.core.market.handle.unsubscribe.remote(host.id))
+
+    # ------------------------------------------------------------------ after the manager's death
+
+    def adopt(self, kinds: Mapping[str, Isolation]) -> None:
+        """Find the hosts an earlier life of the manager has started.
+
+        Those that take part are taken over, those that were still starting are ended.
+
+        Args:
+            kinds: What the hosts are that exist, by id; unknown ones are dedicated.
+        """
+        adopted = set()
+        for host_id, (epoch, carried) in self._places().items():
+            actor = self._find(start_name(host_id, start_of(epoch)))
+            if actor is None:
+                continue  # it is started again, and nobody is to blame
+            kind = kinds.get(host_id, "dedicated")
+            host = HostProcess.adopt(actor, host_id, epoch, kind, list(carried))
+            host.streams = self._streams_of(carried)
+            self.hosts[host_id] = host
+            adopted.add(host.name)
+        for entry in ray.util.list_named_actors(all_namespaces=True):
+            name = entry["name"]
+            if entry["namespace"] == self._namespace and "#" in name and name not in adopted:
+                actor = self._find(name)
+                if actor is not None:
+                    ray.kill(actor, no_restart=True)
+
+    def _find(self, name: str) -> Any:
+        try:
+            return ray.get_actor(name, namespace=self._namespace)
+        except ValueError:
+            return None

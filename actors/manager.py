@@ -1,39 +1,48 @@
-"""The StrategyManager actor: owns market data, order manager and one actor per strategy."""
+"""The StrategyManager actor: owns market data, order manager and the hosts of all strategies."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-import ray
-from ray.exceptions import RayActorError, RayTaskError
 
 from actors.cluster import spawn
-from actors.control import AskOutcome
-from actors.fleet import MAX_STRIKES, START_TIMEOUT_S, Fleet, Hosted
-from actors.market_data import MarketDataActor, MarketFacts, MarketProgress
-from actors.order_manager import ORDER_MANAGER, DecisionProgress, OrderManagerActor
-from actors.services import ServiceAwayError, call, call_service, failure_text
-from actors.wire import Endpoints, start_name
+from actors.core import Core
+from actors.fleet import Fleet
+from actors.market_data import MarketDataActor
+from actors.members import HostProcess, Member
+from actors.memory import ManagerMemory
+from actors.order_manager import JournalPlace, OrderManagerActor
+from actors.requests import AskOutcomes, Obey
+from actors.services import ServiceAwayError, call
+from actors.supervisor import Supervisor
+from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
-from engine.instance import Command, Stop
+from engine.instance import Command, Pause, Resume
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
-from engine.status import EngineStatus, idle_status
+from engine.status import EngineStatus, StrategyStatus, idle_status
+from engine.supervision import SupervisionSettings
 
 __all__ = ["EnginePlan", "StrategyManager"]
 
-SUPERVISE_EVERY_S = 0.25
+ROUND_EVERY_S = 0.25
+EXTRACT_TIMEOUT_S = 120.0
+SETTLE_TIMEOUT_S = 180.0
 
-MARKET_DATA = "market data"
-ORDERS = "order manager"
+SHORTEST_SILENCE_S = 10.0
+"""A host that has given no sign of life for less than this is never taken for dead."""
 
-_THREADS_OF_SERVICE = 4
+_THREADS_OF_SERVICE = 5
+_OUTCOMES_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 class EnginePlan(msgspec.Struct, frozen=True):
@@ -44,214 +53,252 @@ class EnginePlan(msgspec.Struct, frozen=True):
         plugin_files: File of each strategy type in use.
         replay: Candle files; empty for the configured market.
         folder: Private folder for the sockets.
+        state: Folder for what has to outlive processes.
+        is_durable: It has to outlive the machine, too: wait for the disk.
+        namespace: Ray's namespace for the names of this engine's actors.
     """
 
     config: RunConfig
     plugin_files: dict[str, str]
     replay: list[str]
     folder: str
+    state: str
+    is_durable: bool
+    namespace: str
 
 
 class StrategyManager:
     """Starts, supervises and stops everything; the one address for control calls.
 
-    `run` is the supervising loop and occupies one thread until the feed has ended or `stop` is
-    called. Control calls come from other threads; the lock is held while the fleet changes.
+    The supervising loop has a thread of its own from the beginning; `started` and `ended` wait for
+    it. Control calls come from other threads; the lock is held while the fleet changes.
+
+    Ray starts it again when its process dies; it then finds the other actors by their names and
+    goes on. They do not need it to trade.
     """
 
     def __init__(self, plan: EnginePlan) -> None:
         self._plan = plan
-        self._endpoints = Endpoints.in_folder(Path(plan.folder))
         self._lock = threading.RLock()
-        self._fleet = Fleet(plan.config, plugin_files=plan.plugin_files, endpoints=self._endpoints)
         self._phase = "starting"
-        self._reign = 0
-        self._away: set[str] = set()
-        self._deaths: dict[str, tuple[int, int]] = {}
-        self._facts: MarketFacts | None = None
-        self._progress = DecisionProgress(-1, 0, False, 0.0, [], {})
-        self._market: Any = None
-        self._orders: Any = None
+        self._extract: EngineExtract | None = None
+        self._is_open = False
+        self._has_started = threading.Event()
+        self._has_ended = threading.Event()
+        self._failure: BaseException | None = None
+        threading.Thread(target=self._supervise_all, name="supervise", daemon=True).start()
 
-    def start(self) -> None:
-        """Start market data, the order manager and every strategy, then let candles flow.
+    def _supervise_all(self) -> None:
+        try:
+            self._open()
+            self._start()
+            self._has_started.set()
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self._failure = error
+        finally:
+            self._has_started.set()
+            self._has_ended.set()
+
+    def started(self) -> None:
+        """Return when everything is up and candles flow.
 
         Raises:
             ChorusError: The market or the order manager cannot be started. A strategy that cannot
                 is reported as `error` and does not hold up the others.
         """
-        config = self._plan.config
-        market = spawn(
-            MarketDataActor,
-            config.market,
-            list(config.wanted_streams),
-            self._plan.replay,
-            self._endpoints,
-            threads=_THREADS_OF_SERVICE,
-            max_restarts=-1,
-        )
-        facts: MarketFacts = call(market.open.remote(), START_TIMEOUT_S)
-        orders = spawn(
-            OrderManagerActor,
-            config,
-            facts.base_streams,
-            self._endpoints,
-            market,
-            str(Path(self._plan.folder) / "orders.journal"),
-            threads=_THREADS_OF_SERVICE,
-            max_restarts=-1,
-        )
-        call(orders.open.remote(self._reign), START_TIMEOUT_S)
-        self._market, self._orders, self._facts = market, orders, facts
-        self._services = {MARKET_DATA: market.run.remote(), ORDERS: orders.run.remote()}
-        self._fleet.connect(market, orders, facts.uncovered)
-        with self._lock:
-            members = self._fleet.hosted.values()
-            self._fleet.start([m for m in members if m.config.enabled and self._has_data(m)])
-        self._await_attached({start_name(ORDER_MANAGER, self._reign)})
-        call(market.begin.remote())
-        self._phase = "running"
+        self._has_started.wait()
+        self._raise_failure()
 
-    def _has_data(self, member: Hosted) -> bool:
-        served = self._facts.streams if self._facts is not None else ()
-        missing = [stream for stream in member.config.streams if stream not in served]
-        member.status = idle_status(member.config, missing)
-        return not missing
-
-    def _await_attached(self, names: set[str]) -> None:
-        """Wait until the subscriptions of all these starts are in force."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while absent := names - call(self._market.attached.remote()):
-            if time.monotonic() > deadline:
-                raise ChorusError(f"{', '.join(sorted(absent))}: no connection to market data")
-            time.sleep(0.02)
-
-    def run(self) -> None:
-        """Supervise until every candle is decided or the engine is stopped.
+    def ended(self) -> None:
+        """Return when every candle is decided or the engine was stopped.
 
         Raises:
             ChorusError: Market data or the order manager failed; the engine cannot go on.
         """
+        self._has_ended.wait()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _open(self) -> None:
+        """Read what an earlier life has left; start the services or find them."""
+        plan, config = self._plan, self._plan.config
+        endpoints = Endpoints.in_folder(Path(plan.folder))
+        self._memory = ManagerMemory(Path(plan.state), sync=plan.is_durable)
+        self._fleet = Fleet(config, endpoints, plan.namespace)
+        self._fleet.members = self._memory.members(config, plan.plugin_files)
+        self._core = self._fleet.core = self._spawn_core(endpoints)
+        window_s = config.arbitration.window_ms / 1000
+        self._supervisor = Supervisor(
+            self._fleet,
+            SupervisionSettings(
+                block_after_s=window_s, ping_within_s=max(SHORTEST_SILENCE_S, 2 * window_s)
+            ),
+            pooled_hosts=config.placement.hosts_or_default,
+            history=self._memory.history,
+            remember=self._memory.remember,
+            store=lambda: self._memory.store(self._fleet.members),
+        )
+        self._is_open = True
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise ServiceAwayError("strategy manager: is being started")
+
+    def _spawn_core(self, endpoints: Endpoints) -> Core:
+        """Start the two services, or find those an earlier life has started."""
+        plan = self._plan
+        names = {"namespace": plan.namespace, "lifetime": "detached", "get_if_exists": True}
+        options: dict[str, Any] = {"threads": _THREADS_OF_SERVICE, "max_restarts": -1, **names}
+        config = plan.config
+        market = spawn(
+            MarketDataActor,
+            config.market,
+            list(config.wanted_streams),
+            plan.replay,
+            endpoints,
+            name="market-data",
+            **options,
+        )
+        orders = spawn(
+            OrderManagerActor,
+            config,
+            endpoints,
+            market,
+            JournalPlace(str(Path(plan.state) / "orders.journal"), plan.is_durable),
+            name="order-manager",
+            **options,
+        )
+        return Core(
+            market, orders, subscribers=self._fleet.living, repeat_all=self._fleet.repeat_all
+        )
+
+    # ------------------------------------------------------------------ the loop
+
+    def _start(self) -> None:
+        """Bring everything up and let candles flow; what is up already is taken over."""
+        self._core.adopt()
+        self._round(self._core.look_after)
+        with self._lock:
+            for member in self._fleet.members.values():
+                self._want(member)
+            self._fleet.adopt(self._memory.kinds())
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S * max(1, len(self._fleet.members) / 1000)
+        while not self._supervisor.is_settled():
+            self._round(self._supervise)
+            self._fleet.wait_for_change(ROUND_EVERY_S)
+            if time.monotonic() > deadline:
+                raise ChorusError("the strategies have not started in time; see Ray's logs")
+        if not self._core.has_begun:
+            self._round(self._core.begin)
+        self._phase = "running"
+
+    def _round(self, step: Callable[[], T]) -> None:
+        """Carry out a step until no service is away."""
         while True:
+            with contextlib.suppress(ServiceAwayError):
+                step()
+                return
+            time.sleep(ROUND_EVERY_S)
+            with contextlib.suppress(ServiceAwayError):
+                self._core.look_after()
+
+    def _run(self) -> None:
+        """Supervise until every candle is decided and everybody has reported."""
+        while self._extract is None:
             # A service that goes away in the middle is found, and what was begun is taken up, in
             # the next round.
             with contextlib.suppress(ServiceAwayError):
-                self._look_after_services()
-                with self._lock:
-                    self._look_after_strategies()
-            if self._progress.finished:
-                self._phase = "done"
-                return
-            time.sleep(SUPERVISE_EVERY_S)
+                self._supervise()
+                if self._core.progress.finished:
+                    self._extract = self._collect()
+                    break
+            self._fleet.wait_for_change(ROUND_EVERY_S)
+        self._phase = "done"
 
-    def _look_after_services(self) -> None:
-        """Ask how far things are; a service whose process died is started again.
-
-        Raises:
-            ChorusError: A service failed: it would fail again.
-        """
-        services = list(self._services.items())
-        ended, _ = ray.wait([ref for _, ref in services], num_returns=len(services), timeout=0)
-        for name, running in services:
-            if running in ended or name in self._away:
-                try:
-                    ray.get(running)
-                except RayTaskError as error:
-                    raise ChorusError(f"{name} ended: {failure_text(error)}") from error
-                except RayActorError as error:
-                    self._revive(name, failure_text(error))
-                    return
-        market: MarketProgress = call(self._market.progress.remote())
-        self._progress = call(self._orders.progress.remote())
-        if market.failed:
-            raise ChorusError(f"market data ended: {market.failed}")
-
-    def _revive(self, name: str, cause: str) -> None:
-        """Bring a service back to where it was when its process died.
-
-        Raises:
-            ChorusError: It died again and again without a single slice being decided, or cannot
-                be started.
-        """
-        died_at, times = self._deaths.get(name, (-2, 0))
-        if name not in self._away:
-            times = times + 1 if died_at == self._progress.decided else 1
-        self._deaths[name] = (self._progress.decided, times)
-        if times >= MAX_STRIKES:
-            raise ChorusError(f"{name} ended {times} times at one slice: {cause}")
-        self._away.add(name)
+    def _supervise(self) -> None:
+        self._core.look_after()
         with self._lock:
-            if name == ORDERS:
-                self._revive_orders()
-            else:
-                self._revive_market()
-            self._away.discard(name)
-            # Whoever was waited for has the full time again.
-            self._progress = msgspec.structs.replace(self._progress, stalled=[])
+            self._supervisor.reconcile(self._core.progress, self._core.feed.published)
 
-    def _revive_orders(self) -> None:
-        """It builds itself again from its journal; then everybody tells what may be missing."""
-        self._reign += 1
-        call_service(self._orders.open, self._reign, timeout_s=START_TIMEOUT_S)
-        self._services[ORDERS] = self._orders.run.remote()
-        self._await_attached({start_name(ORDER_MANAGER, self._reign)})
-        call(self._orders.catch_up.remote(), START_TIMEOUT_S)
-        self._fleet.repeat_all(self._reign)
+    # ------------------------------------------------------------------ what is wanted
 
-    def _revive_market(self) -> None:
-        """It opens the market again and goes on after the last slice decided."""
-        call_service(self._market.open, timeout_s=START_TIMEOUT_S)
-        self._services[MARKET_DATA] = self._market.run.remote()
-        present = self._fleet.resubscribe()
-        self._await_attached({*present, start_name(ORDER_MANAGER, self._reign)})
-        decided, known = call(self._orders.frontier.remote())
-        call(self._market.begin.remote(decided + 1, known))
+    def _want(self, member: Member) -> None:
+        """Decide whether a strategy can be wanted at all."""
+        facts = self._core.facts
+        served = facts.streams if facts is not None else ()
+        missing = [stream for stream in member.config.streams if stream not in served]
+        if missing or not member.config.enabled:
+            member.status = idle_status(member.config, missing if member.config.enabled else ())
+            member.wanted = None
+        elif member.wanted is None:
+            member.wanted = "running"
 
-    def _look_after_strategies(self) -> None:
-        for member in list(self._fleet.hosted.values()):
-            if member.is_away:
-                self._fleet.bring_back(member)
-        for member, cause in self._fleet.ended():
-            self._fleet.recover(member, cause)
-        for stalled in self._progress.stalled:
-            member = self._fleet.hosted[stalled.host]
-            if member.actor is None or member.epoch != stalled.epoch:
-                continue
-            self._fleet.end(
-                member,
-                f"no answer for {stalled.waited_s:.1f} s at slice {stalled.slice} "
-                f"(limit {self._plan.config.arbitration.window_ms / 1000:g} s); its process "
-                "was ended",
-                failed=True,
-            )
+    def _changed(self) -> None:
+        """Store what is wanted and let the loop see to it."""
+        self._memory.store(self._fleet.members)
+        self._fleet.wake()
+
+    def _await_settled(self, member: Member) -> None:
+        """Wait until a strategy takes part, or is reported as failed.
+
+        Raises:
+            ChorusError: It could not be started.
+        """
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if member.is_set_aside and member.started == member.version:
+                raise ChorusError(f"strategy {member.id!r} {member.failure}")
+            if self._fleet.host_of(member.id) is not None and member.started == member.version:
+                return
+            time.sleep(0.02)
+        raise ChorusError(f"strategy {member.id!r}: did not start within {SETTLE_TIMEOUT_S:g} s")
+
+    # ------------------------------------------------------------------ control calls
 
     def stop(self) -> None:
         """Stop the feed; what is published is still decided, then `run` returns."""
+        self._require_open()
         self._phase = "draining"
-        call(self._market.stop.remote())
+        self._core.drain()
 
     def status(self) -> EngineStatus:
         """Return the state of everything as last heard."""
-        progress = self._progress
+        self._require_open()
+        progress, facts = self._core.progress, self._core.facts
         rate = progress.candles / progress.elapsed_s if progress.elapsed_s else 0.0
         return EngineStatus(
             phase=self._phase,
             slice_number=progress.decided,
             candles=progress.candles,
-            total_candles=self._facts.total_candles if self._facts else 0,
+            total_candles=facts.total_candles if facts else 0,
             candles_per_s=rate,
             elapsed_s=progress.elapsed_s,
-            strategies=[member.status for member in list(self._fleet.hosted.values())],
+            strategies=[self._line(member) for member in list(self._fleet.members.values())],
             latency_ms=progress.latency_ms,
         )
 
+    def _line(self, member: Member) -> StrategyStatus:
+        status = member.status
+        strikes = "" if status.cause else self._supervisor.strikes_of(member)
+        return msgspec.structs.replace(status, cause=strikes) if strikes else status
+
     def command(self, strategy_id: str, command: Command) -> None:
-        """Pause, resume, stop or update one strategy while the others run on.
+        """Pause, resume or update one strategy while the others run on.
 
         Raises:
             ChorusError: Unknown strategy, not allowed in its state, or it does not answer.
         """
-        self._fleet.ask(self._live(strategy_id), command)
+        with self._lock:
+            member, host = self._live(strategy_id)
+            self._fleet.ask(host, Obey(strategy_id, command))
+            if isinstance(command, Pause | Resume):
+                member.wanted = "paused" if isinstance(command, Pause) else "running"
+                member.status = msgspec.structs.replace(member.status, status=member.wanted)
+                self._changed()
 
     def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
         """Add a strategy to the running engine; it takes part from the next slice on.
@@ -260,35 +307,37 @@ class StrategyManager:
             ConfigError: Its id is taken, its account unknown or its streams are not in the feed.
             ChorusError: It could not be started.
         """
+        self._require_open()
         with self._lock:
-            if config.id in self._fleet.hosted:
+            if config.id in self._fleet.members:
                 raise ConfigError(f"strategy {config.id!r}: the id is taken; restart or rename it")
-            self._plan.config.account_of(config)
-            if not self._has_data(probe := Hosted(config, plugin_file)):
+            self._plan.config.capital_of(config)
+            member = Member(config, plugin_file, self._plan.config.isolation_of(config))
+            self._want(member)
+            if member.wanted is None:
+                facts = self._core.facts
                 raise ConfigError(
-                    f"strategy {config.id!r}: {probe.status.cause}; "
-                    f"the feed has {', '.join(self._facts.streams) if self._facts else 'nothing'}"
+                    f"strategy {config.id!r}: {member.status.cause or 'is not enabled'}; "
+                    f"the feed has {', '.join(facts.streams) if facts else 'nothing'}"
                 )
-            member = self._fleet.add(config, plugin_file)
-            self._fleet.start([member])
-        if member.failure:
-            raise ChorusError(f"strategy {config.id!r} {member.failure}")
+            self._fleet.members = {**self._fleet.members, config.id: member}
+            self._changed()
+        self._await_settled(member)
 
     def stop_strategy(self, strategy_id: str) -> None:
-        """Stop a strategy and end its actor; its position and protective orders stay.
+        """Stop a strategy and end its host; its position and protective orders stay.
 
         Raises:
             ChorusError: Unknown strategy.
         """
         with self._lock:
-            member = self._fleet.member(strategy_id)
-            if member.actor is not None:
-                # One that does not answer is ended all the same, only without last words.
-                with contextlib.suppress(ChorusError):
-                    self._fleet.ask(member, Stop())
-                    member.outcome = self._fleet.ask(member, AskOutcome())
-                self._fleet.end(member, "stopped", failed=False)
-            member.status = msgspec.structs.replace(member.status, status="stopped", cause="")
+            member = self._member(strategy_id)
+            if member.wanted is not None:
+                member.wanted = "stopped"
+                self._changed()
+                if not member.is_set_aside:
+                    self._supervisor.take_out(member, "stopped")
+                member.status = msgspec.structs.replace(member.status, status="stopped", cause="")
 
     def restart_strategy(self, strategy_id: str) -> None:
         """Start a strategy afresh, whatever state it is in; its position carries over.
@@ -298,14 +347,35 @@ class StrategyManager:
             ChorusError: Unknown strategy, or it could not be started.
         """
         with self._lock:
-            member = self._fleet.member(strategy_id)
-            if member.actor is not None:
-                self._fleet.end(member, "restarted", failed=False)
-            if not self._has_data(member):
-                raise LifecycleError(f"strategy {strategy_id!r}: {member.status.cause}")
-            self._fleet.start([member])
-        if member.failure:
-            raise ChorusError(f"strategy {strategy_id!r} {member.failure}")
+            member = self._member(strategy_id)
+            if member.wanted is None:
+                raise LifecycleError(
+                    f"strategy {strategy_id!r}: {member.status.cause or 'is not enabled'}"
+                )
+            member.wanted = "running"
+            member.version += 1
+            self._changed()
+        self._await_settled(member)
+
+    def move_strategy(self, strategy_id: str, isolation: str) -> None:
+        """Move a strategy to a host of its own or among the pooled ones, without losing anything.
+
+        Raises:
+            ChorusError: Unknown strategy or isolation, or it takes no part at present.
+        """
+        if isolation not in ("dedicated", "pooled"):
+            raise ConfigError(f"isolation must be 'dedicated' or 'pooled', got {isolation!r}")
+        with self._lock:
+            member, _ = self._live(strategy_id)
+            member.isolation = "pooled" if isolation == "pooled" else "dedicated"
+            self._changed()
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            host = self._fleet.host_of(strategy_id)
+            if host is not None and host.kind == isolation:
+                return
+            time.sleep(0.02)
+        raise ChorusError(f"strategy {strategy_id!r}: was not moved in time")
 
     def metrics(self, strategy_id: str) -> StrategyOutcome:
         """Return one strategy's state and metrics as of its last candle.
@@ -313,47 +383,84 @@ class StrategyManager:
         Raises:
             ChorusError: Unknown strategy, or it does not answer.
         """
-        return self._ask_outcome(self._live(strategy_id), through=-1)
+        _, host = self._live(strategy_id)
+        return self._fleet.ask(host, AskOutcomes([strategy_id])).outcomes[0]
 
-    def _ask_outcome(self, member: Hosted, *, through: int) -> StrategyOutcome:
-        outcome = self._fleet.ask(member, AskOutcome(through))
-        if outcome is None:
-            raise ChorusError(f"strategy {member.config.id!r}: sent no outcome")
-        return outcome
+    def _member(self, strategy_id: str) -> Member:
+        self._require_open()
+        members = self._fleet.members
+        if strategy_id not in members:
+            raise ChorusError(
+                f"strategy {strategy_id!r} is not part of this engine; "
+                f"there are: {', '.join(sorted(members))}"
+            )
+        return members[strategy_id]
 
-    def _live(self, strategy_id: str) -> Hosted:
-        member = self._fleet.member(strategy_id)
-        if member.actor is None:
+    def _live(self, strategy_id: str) -> tuple[Member, HostProcess]:
+        member = self._member(strategy_id)
+        host = self._fleet.host_of(strategy_id)
+        if host is None:
             raise LifecycleError(
                 f"strategy {strategy_id!r} is {member.status.status}"
                 f"{': ' + member.failure if member.failure else ''}; restart it first"
             )
-        return member
+        return member, host
+
+    # ------------------------------------------------------------------ the end
 
     def extract(self) -> EngineExtract:
-        """Return everything the report needs; called when `run` has returned."""
-        members = list(self._fleet.hosted.values())
-        with ThreadPoolExecutor(max_workers=max(1, len(members))) as pool:
-            outcomes = list(pool.map(self._outcome, members))
-        for member, outcome in zip(members, outcomes, strict=True):
-            member.status = outcome.last
+        """Return everything the report needs: as of now, or of the end once there is one."""
+        self._require_open()
+        return self._extract or self._collect()
+
+    def _collect(self) -> EngineExtract:
+        """Ask everybody.
+
+        Raises:
+            ServiceAwayError: A process has died; it comes back, and then knows the answer.
+        """
+        progress = self._core.progress
+        through = progress.decided if progress.finished else -1
+        outcomes: dict[str, StrategyOutcome] = {}
+        hosts = [host for host in self._fleet.hosts.values() if host.state != "ended"]
+        with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
+            for found in pool.map(lambda host: self._outcomes_of(host, through), hosts):
+                outcomes.update(found)
+        for member in self._fleet.members.values():
+            outcome = outcomes.get(member.id) or member.outcome
+            outcome = outcome or outcome_without_instance(member.status)
+            if not member.is_set_aside:
+                member.status = outcome.last
+            line = self._line(member)
+            outcomes[member.id] = msgspec.structs.replace(outcome, cause=line.cause, last=line)
+        members = self._fleet.members.values()
         return EngineExtract(
             strategies=[member.config for member in members],
-            outcomes={outcome.id: outcome for outcome in outcomes},
-            ledger=call(self._orders.extract.remote(), START_TIMEOUT_S),
-            candles=self._progress.candles,
-            elapsed_s=self._progress.elapsed_s,
-            latency_ms=self._progress.latency_ms,
+            outcomes={member.id: outcomes[member.id] for member in members},
+            ledger=call(self._core.orders.handle.extract.remote(), EXTRACT_TIMEOUT_S),
+            candles=progress.candles,
+            elapsed_s=progress.elapsed_s,
+            latency_ms=progress.latency_ms,
         )
 
-    def _outcome(self, member: Hosted) -> StrategyOutcome:
-        if member.outcome is not None:
-            return member.outcome
-        if member.actor is None:
-            return outcome_without_instance(member.status)
-        through = self._progress.decided if self._progress.finished else -1
-        try:
-            return self._ask_outcome(member, through=through)
-        except ChorusError as error:
-            member.fail(str(error))
-            return outcome_without_instance(member.status)
+    def _outcomes_of(self, host: HostProcess, through: int) -> dict[str, StrategyOutcome]:
+        if host.state == "starting":
+            raise ServiceAwayError(f"host {host.id!r} is on its way back")
+        found: dict[str, StrategyOutcome] = {}
+        names = list(host.carried)
+        for first in range(0, len(names), _OUTCOMES_AT_ONCE):
+            some = names[first : first + _OUTCOMES_AT_ONCE]
+            try:
+                reply = self._fleet.ask(host, AskOutcomes(some, through))
+            except ServiceAwayError:
+                raise
+            except ChorusError as error:
+                # It does not answer: it hangs in its own code.
+                for name in some:
+                    status = msgspec.structs.replace(
+                        self._fleet.members[name].status, status="error", cause=str(error)
+                    )
+                    found[name] = outcome_without_instance(status)
+                continue
+            found.update({outcome.id: outcome for outcome in reply.outcomes})
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,7 +60,13 @@ class MarketFacts(msgspec.Struct, frozen=True):
 
 
 class MarketProgress(msgspec.Struct, frozen=True):
-    """How far publishing has come. `failed` is the error that ended it, empty otherwise."""
+    """How far publishing has come.
+
+    Attributes:
+        published: Newest slice published; -1 before the first.
+        finished: Nothing more will be published.
+        failed: The error that ended it, empty otherwise.
+    """
 
     published: int
     finished: bool
@@ -73,8 +79,8 @@ class MarketDataActor:
     Ray starts it again when its process dies; it then opens the market again and goes on where
     deciding has come to. Whoever has a candle already ignores it.
 
-    `run` is the publishing loop and occupies one thread of the actor until the feed ends or
-    `stop` is called; all other methods are control calls and answer from other threads.
+    `run` is the publishing loop and occupies one thread of the actor for as long as its process
+    lives, as `ended` does; all other methods are control calls and answer from other threads.
     """
 
     def __init__(
@@ -106,8 +112,10 @@ class MarketDataActor:
         self._is_open = False
         self._finished = False
         self._failed = ""
+        self._end: BaseException | None = None
         self._begin = threading.Event()
-        self._stopping = False
+        self._ended = threading.Event()
+        self._draining = False
 
     def open(self) -> MarketFacts:
         """Read the market; called first.
@@ -115,9 +123,32 @@ class MarketDataActor:
         Raises:
             ChorusError: It cannot be read.
         """
-        self._market: Market = open_market(self._config, self._streams, self._replay)
+        if not self._is_open:
+            self._market: Market = open_market(self._config, self._streams, self._replay)
+            self._is_open = True
+        return self._facts()
+
+    def introduce(self) -> tuple[MarketFacts, bool, bool] | None:
+        """Return what it serves, whether candles flow, and whether they are about to end.
+
+        None if it has yet to be opened.
+        """
+        if not self._is_open:
+            return None
+        return self._facts(), self._begin.is_set(), self._draining
+
+    def ended(self) -> None:
+        """Return when the loop has ended, which it does with the process only.
+
+        Raises:
+            BaseException: What ended it.
+        """
+        self._ended.wait()
+        if self._end is not None:
+            raise self._end
+
+    def _facts(self) -> MarketFacts:
         market = self._market
-        self._is_open = True
         return MarketFacts(
             base_streams=dict(market.base_streams),
             streams=tuple(market.streams),
@@ -147,22 +178,24 @@ class MarketDataActor:
         self._require_open()
         return MarketProgress(self._published, self._finished, self._failed)
 
-    def begin(self, start: int = 0, known: int = -1) -> None:
-        """Let `run` publish; called once everybody is attached.
+    def begin(self, start: int, known: int) -> None:
+        """Let `run` publish; called once everybody is attached. Once it does, nothing happens.
 
         Args:
             start: First slice to publish.
             known: Newest slice anybody has seen of an earlier life.
         """
+        if self._begin.is_set():
+            return
         self._start = start
         self._decided = start - 1
         self._published = known
         self._begin.set()
         self._mailbox.post(lambda: None)
 
-    def stop(self) -> None:
-        """End `run` after the slice in hand."""
-        self._stopping = True
+    def drain(self) -> None:
+        """Publish nothing new after the slice in hand."""
+        self._draining = True
         self._mailbox.post(lambda: None)
 
     def replay(self, stream: str, from_seq: int, to_seq: int) -> bytes:
@@ -174,19 +207,33 @@ class MarketDataActor:
         self._require_open()
         return self._batch_of(stream, from_seq, to_seq - from_seq, self._published)
 
-    def replay_all(self, streams: Sequence[str]) -> tuple[int, list[bytes]]:
-        """Return the newest published slice and everything of the streams up to it."""
-        self._require_open()
-        published = self._published
-        return published, [self._batch_of(stream, 0, None, published) for stream in streams]
+    def replay_all(self, wanted: Mapping[str, int]) -> tuple[int, list[bytes]]:
+        """Return the newest published slice, and everything of some streams up to it.
 
-    def replay_slices(self, start: int, limit: int) -> bytes:
-        """Return the published slices from a number on, at most so many, as a `SliceBatch`."""
+        Args:
+            wanted: First seq wanted, by stream.
+        """
         self._require_open()
         published = self._published
+        return published, [
+            self._batch_of(stream, first, None, published) for stream, first in wanted.items()
+        ]
+
+    def replay_slices(self, start: int, limit: int, through: int | None = None) -> bytes:
+        """Return slices from a number on, at most so many, as a `SliceBatch`.
+
+        Args:
+            start: Number of the first.
+            limit: At most so many.
+            through: Number of the last; None for the newest published. An order manager that
+                lives through its journal knows which it has seen, when market data that was away
+                with it does not.
+        """
+        self._require_open()
+        last = self._published if through is None else through
         found: list[MarketSlice] = []
         for market_slice in self._market.slices(start):
-            if market_slice.number > published or len(found) == limit:
+            if market_slice.number > last or len(found) == limit:
                 break
             found.append(market_slice)
         return msgspec.msgpack.encode(SliceBatch(time.monotonic_ns(), found))
@@ -208,18 +255,25 @@ class MarketDataActor:
         return msgspec.msgpack.encode(batch)
 
     def run(self) -> None:
-        """Publish the whole feed; returns when it has ended or was stopped."""
-        gc.freeze()  # as in the strategy actors: nothing built so far goes away
+        """Publish the whole feed, then go on serving until the process is ended."""
         try:
-            while not self._begin.is_set() and not self._stopping:
-                self._serve(timeout_ms=1000)
-            if not self._stopping:
-                self._publish_all(self._market.slices(self._start))
+            self._run()
+        except BaseException as error:
+            self._end = error
+            raise
+        finally:
+            self._ended.set()
+
+    def _run(self) -> None:
+        gc.freeze()  # as in the hosts: nothing built so far goes away
+        while not self._begin.is_set():
+            self._serve(timeout_ms=1000)
+        try:
+            self._publish_all(self._market.slices(self._start))
         except DataError as error:
             self._failed = str(error)
-        finally:
-            self._finished = True
-        while not self._stopping:
+        self._finished = True
+        while True:
             self._serve(timeout_ms=1000)
 
     def _publish_all(self, slices: Iterator[MarketSlice]) -> None:
@@ -229,10 +283,11 @@ class MarketDataActor:
         for market_slice in slices:
             if paced:
                 self._wait_until(pacer, market_slice)
-            while market_slice.number > self._decided + WINDOW_SLICES and not self._stopping:
+            while market_slice.number > self._decided + WINDOW_SLICES and not self._draining:
                 self._flush(pending)
                 self._serve(timeout_ms=1000)
-            if self._stopping:
+            # What an earlier life has published somebody may have acted on: that comes again.
+            if self._draining and market_slice.number > self._published:
                 break
             pending.append(market_slice)
             if paced or len(pending) >= BATCH_SLICES:
@@ -254,7 +309,7 @@ class MarketDataActor:
         return Pacer(self._speed, time.monotonic, longest_wait_s=longest_wait_s)
 
     def _wait_until(self, pacer: Pacer, market_slice: MarketSlice) -> None:
-        while not self._stopping:
+        while not self._draining:
             wait_s = pacer.wait_s(market_slice.time)
             if wait_s <= 0:
                 return

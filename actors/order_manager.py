@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from actors.services import ServiceAwayError, call_service
+from actors.services import ServiceAwayError, call
 from actors.wire import (
     SLICES_TOPIC,
     Endpoints,
@@ -26,17 +28,16 @@ from actors.wire import (
     receive_addressed,
     receive_all,
     start_name,
+    start_of,
 )
 from engine.config import RunConfig, StrategyConfig
-from engine.journal import JournalFile
+from engine.journal import JournalFile, OrderJournal
 from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
 from engine.sequencing import (
     Answer,
     Coordinator,
     Past,
-    Record,
-    Recorder,
     Release,
     SliceBatch,
     SliceEvent,
@@ -44,7 +45,13 @@ from engine.sequencing import (
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice
 
-__all__ = ["ORDER_MANAGER", "DecisionProgress", "OrderManagerActor", "StalledHost"]
+__all__ = [
+    "ORDER_MANAGER",
+    "DecisionProgress",
+    "JournalPlace",
+    "OrderManagerActor",
+    "OwingHost",
+]
 
 ORDER_MANAGER = "#order-manager"
 """Participant name of the order manager on the candle fan-out; its epoch there is its reign."""
@@ -60,45 +67,55 @@ _CONTROL_TIMEOUT_S = 30.0
 T = TypeVar("T")
 
 
-class FileRecorder(Recorder):
-    """Keeps the coordinator's records in a file."""
+class JournalPlace(msgspec.Struct, frozen=True):
+    """A file for the order manager's records.
 
-    def __init__(self, journal: JournalFile) -> None:
-        self._journal = journal
-        self._encode = msgspec.msgpack.Encoder().encode
+    Attributes:
+        path: The file.
+        is_durable: Wait for the disk before anybody is told of a record, so that the records
+            outlive the machine and not only the process.
+    """
 
-    def add(self, record: Record) -> None:
-        """Take a record."""
-        self._journal.append(self._encode(record))
-
-    def commit(self) -> None:
-        """Write what was taken."""
-        self._journal.commit()
-
-    def records(self) -> Iterator[Record]:
-        """Return what the file holds."""
-        decode = msgspec.msgpack.Decoder(Record).decode
-        return map(decode, self._journal.records())
+    path: str
+    is_durable: bool
 
 
-class StalledHost(msgspec.Struct, frozen=True):
-    """A participant that has owed an answer for longer than the arbitration window."""
+class OwingHost(msgspec.Struct, frozen=True):
+    """A participant the slice in hand waits for. `waited_s`: since it could have answered."""
 
     host: str
-    epoch: int
+    start: int
     slice: int
     waited_s: float
 
 
 class DecisionProgress(msgspec.Struct, frozen=True):
-    """How far deciding has come. `candles` are the base candles decided."""
+    """How far deciding has come.
+
+    Attributes:
+        decided: Newest slice decided; -1 before the first.
+        candles: Base candles decided.
+        finished: Everything there will ever be is decided.
+        started_ns: Monotonic clock when the first slice arrived; 0 before.
+        elapsed_s: Time since then, until everything was decided.
+        through: Newest slice answered, by host.
+        owing: Whom the slice in hand waits for.
+        latency_ms: Percentiles since the order manager's present life began.
+    """
 
     decided: int
     candles: int
     finished: bool
+    started_ns: int
     elapsed_s: float
-    stalled: list[StalledHost]
+    through: dict[str, int]
+    owing: list[OwingHost]
     latency_ms: dict[str, float]
+
+    @classmethod
+    def none(cls) -> DecisionProgress:
+        """Return the progress of an order manager nobody has heard of yet."""
+        return cls(-1, 0, False, 0, 0.0, {}, [], {})
 
 
 class OrderManagerActor:
@@ -111,26 +128,22 @@ class OrderManagerActor:
 
     Args:
         config: The run.
-        base_streams: Stream to match each symbol on.
         endpoints: The engine's data plane.
         market: The MarketData actor.
-        journal: File for its records.
+        journal: Where its records are kept.
     """
 
     def __init__(
         self,
         config: RunConfig,
-        base_streams: Mapping[str, str],
         endpoints: Endpoints,
         market: Any,
-        journal: str,
+        journal: JournalPlace,
     ) -> None:
         self._config = config
         self._market = market
-        self._journal = Path(journal)
-        self._base_streams = dict(base_streams)
-        self._window_ns = config.arbitration.window_ms * 1_000_000
-        self._base = frozenset(base_streams.values())
+        self._journal = journal
+        self._base: frozenset[str] = frozenset()
         self._met: set[tuple[str, int]] = set()
         self._latency = LatencyHistogram()
         self._candles = 0
@@ -141,9 +154,11 @@ class OrderManagerActor:
         self._credit_given = -1
         self._started_ns = 0
         self._finished_ns = 0
+        self._reign = -1
         self._is_open = False
-        self._ended = False
-        self._stopping = False
+        self._feed_ended = False
+        self._loop_ended = threading.Event()
+        self._end: BaseException | None = None
         self._mailbox = Mailbox()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._router = bind(context, zmq.ROUTER, endpoints.answers)
@@ -154,34 +169,61 @@ class OrderManagerActor:
         self._release = codec(Release)
         self._slices = codec(SliceBatch)
 
-    def open(self, reign: int) -> None:
+    def open(self, reign: int, base_streams: Mapping[str, str], started_ns: int) -> None:
         """Make accounts and instruments, and live through the journal; called first.
 
         Args:
             reign: How many lives of the order manager there were before this one.
+            base_streams: Stream to match each symbol on.
+            started_ns: When the first slice came to an earlier life; 0 if there was none.
 
         Raises:
             ConfigError: An instrument cannot be used.
             JournalError: The journal cannot be read or written.
+            ServiceAwayError: Market data is away.
         """
-        self._manager = OrderManager(self._config, base_streams=self._base_streams, ledger=Ledger())
-        recorder = FileRecorder(JournalFile(self._journal, kind="orders", sync=False))
-        self._coordinator = Coordinator(self._manager, recorder, reign=reign)
-        self._coordinator.restore(self._counted(self._replayed(0)), recorder.records())
-        self._candles = sum(base for number, base in self._undecided if number <= self._decided)
-        while self._undecided and self._undecided[0][0] <= self._decided:
+        if self._is_open:
+            return
+        self._base = frozenset(base_streams.values())
+        self._undecided.clear()
+        manager = OrderManager(self._config, base_streams=base_streams, ledger=Ledger())
+        with contextlib.ExitStack() as stack:
+            place = self._journal
+            file = JournalFile(Path(place.path), kind=OrderJournal.KIND, sync=place.is_durable)
+            journal = OrderJournal(file)
+            stack.callback(journal.close)
+            coordinator = Coordinator(manager, journal, reign=reign)
+            newest = max((record.matched for record in journal.records()), default=-1)
+            coordinator.restore(self._counted(self._replayed(0, newest)), journal.records())
+            stack.pop_all()
+        self._manager, self._coordinator = manager, coordinator
+        decided = coordinator.decided
+        self._candles = sum(base for number, base in self._undecided if number <= decided)
+        while self._undecided and self._undecided[0][0] <= decided:
             self._undecided.popleft()
         self._subscriber.subscribe(attached_topic(start_name(ORDER_MANAGER, reign)))
+        self._started_ns = started_ns
+        self._reign = reign
         self._is_open = True
 
-    @property
-    def _decided(self) -> int:
-        return self._coordinator.decided
+    def introduce(self) -> int | None:
+        """Return its reign; None if it has yet to be opened."""
+        return self._reign if self._is_open else None
 
-    def _replayed(self, start: int) -> Iterator[MarketSlice]:
-        """Read published slices from market data."""
+    def ended(self) -> None:
+        """Return when the loop has ended, which it does with the process only.
+
+        Raises:
+            BaseException: What ended it.
+        """
+        self._loop_ended.wait()
+        if self._end is not None:
+            raise self._end
+
+    def _replayed(self, start: int, through: int | None = None) -> Iterator[MarketSlice]:
+        """Read slices from market data: published ones, or those through a number."""
         while True:
-            payload = call_service(self._market.replay_slices, start, REPLAY_SLICES)
+            payload = call(self._market.replay_slices.remote(start, REPLAY_SLICES, through))
             slices = self._slices.decode(payload).slices
             if not slices:
                 return
@@ -198,56 +240,66 @@ class OrderManagerActor:
     def catch_up(self) -> None:
         """Take what was published before this process listened; called once it does."""
 
-        def call() -> None:
+        def take() -> None:
             self._add(self._replayed(self._coordinator.received + 1))
-            self._ended = self._ended or call_service(self._market.progress).finished
+            self._feed_ended = self._feed_ended or call(self._market.progress.remote()).finished
 
-        self._ask(call)
+        self._ask(take)
 
     def register(self, strategies: Sequence[StrategyConfig]) -> None:
         """Let strategies take part in risk and arbitration, withdrawn ones again.
 
+        Those that take part already do so anyway.
+
         Raises:
             ConfigError: A strategy's account does not hold its quote currency.
         """
-        self._ask(lambda: self._coordinator.register(strategies))
 
-    def has_met(self, host: str, epoch: int) -> bool:
+        def register() -> None:
+            takes_part = self._manager.takes_part
+            self._coordinator.register([each for each in strategies if not takes_part(each.id)])
+
+        self._ask(register)
+
+    def has_met(self, host: str, start: int) -> bool:
         """Tell whether a start of a participant has said hello, so that it can be written to."""
         self._require_open()
-        return (host, epoch) in self._met
+        return (host, start) in self._met
 
-    def past(self, instances: Sequence[str]) -> tuple[int, list[SliceEvent]]:
+    def past(self, instances: Sequence[str]) -> tuple[int, dict[str, list[SliceEvent]]]:
         """Return the newest decided slice and the instances' order events up to it."""
 
-        def call() -> tuple[int, list[SliceEvent]]:
+        def look() -> tuple[int, dict[str, list[SliceEvent]]]:
             decided = self._coordinator.decided
-            return decided, [e for e in self._history(instances) if e.slice <= decided]
+            return decided, {
+                name: [event for event in self._coordinator.history(name) if event.slice <= decided]
+                for name in instances
+            }
 
-        return self._ask(call)
+        return self._ask(look)
 
-    def _history(self, instances: Sequence[str]) -> list[SliceEvent]:
-        return [event for name in instances for event in self._coordinator.history(name)]
+    def members(self) -> dict[str, tuple[int, list[str]]]:
+        """Return the epoch and the instances of every participant."""
+        return self._ask(self._members)
+
+    def _members(self) -> dict[str, tuple[int, list[str]]]:
+        return self._coordinator.members()
 
     def join(
-        self, host: str, epoch: int, instances: Sequence[str], streams: Sequence[str]
-    ) -> tuple[int, list[SliceEvent]]:
-        """Add a participant.
+        self, host: str, epoch: int, instances: Mapping[str, Sequence[str]]
+    ) -> tuple[int, dict[str, list[SliceEvent]]]:
+        """Add instances, with the streams of each, to a participant that is there or new.
 
         Returns:
-            First slice it takes part in, and the order events of its instances so far.
+            First slice they take part in, and the order events of each so far.
         """
 
-        def call() -> tuple[int, list[SliceEvent]]:
-            wanted = dict.fromkeys(instances, streams)
-            live_from = self._coordinator.join(host, epoch=epoch, instances=wanted)
-            return live_from, self._history(instances)
+        def add() -> tuple[int, dict[str, list[SliceEvent]]]:
+            self._answered_ns[host] = time.monotonic_ns()
+            live_from = self._coordinator.join(host, epoch=epoch, instances=instances)
+            return live_from, {name: self._coordinator.history(name) for name in instances}
 
-        return self._ask(call)
-
-    def through_of(self, host: str) -> int:
-        """Return the newest slice a participant has answered; -1 for one that is not present."""
-        return self._ask(lambda: self._coordinator.through_of(host))
+        return self._ask(add)
 
     def rejoin(self, host: str, epoch: int) -> Past:
         """Let a participant live on in a new process; what it has not answered is waited for.
@@ -256,24 +308,41 @@ class OrderManagerActor:
             ChorusError: It does not take part any more.
         """
 
-        def call() -> Past:
+        def renew() -> Past:
             self._answered_ns[host] = time.monotonic_ns()
             return self._coordinator.rejoin(host, epoch=epoch)
 
-        return self._ask(call)
+        return self._ask(renew)
 
-    def frontier(self) -> tuple[int, int]:
-        """Return the newest slice decided, and the newest anybody is known to have seen.
+    def move(self, instance: str, to: str, epoch: int) -> Past:
+        """Make an instance part of another participant, under a new epoch of that one.
 
-        Whoever owes an answer gets the full time again: market data that asks has been away.
+        Raises:
+            ChorusError: It does not take part.
         """
 
-        def call() -> tuple[int, int]:
-            self._in_hand_since_ns = time.monotonic_ns()
+        def move() -> Past:
+            self._answered_ns[to] = time.monotonic_ns()
+            return self._coordinator.move(instance, to=to, epoch=epoch)
+
+        return self._ask(move)
+
+    def frontier(self) -> tuple[int, int]:
+        """Return the newest slice decided, and the newest anybody is known to have seen."""
+
+        def look() -> tuple[int, int]:
             self._credit_given = -1
             return self._coordinator.decided, self._coordinator.newest_known
 
-        return self._ask(call)
+        return self._ask(look)
+
+    def be_patient(self) -> None:
+        """Give whoever owes an answer the full time again: a service has been away."""
+
+        def start_again() -> None:
+            self._in_hand_since_ns = time.monotonic_ns()
+
+        self._ask(start_again)
 
     def leave(self, host: str, instances: Sequence[str], reason: str) -> None:
         """Remove a participant: its working entries are cancelled, its protection stays."""
@@ -287,19 +356,23 @@ class OrderManagerActor:
         """Return the ledger's hashes, signals, fills and account states for the report."""
         return self._ask(lambda: extract_of(self._manager))
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopping = True
-        self._mailbox.post(lambda: None)
-
     def run(self) -> None:
-        """Decide slices until stopped."""
+        """Decide slices until the process is ended."""
+        try:
+            self._run()
+        except BaseException as error:
+            self._end = error
+            raise
+        finally:
+            self._loop_ended.set()
+
+    def _run(self) -> None:
         self._in_hand_since_ns = time.monotonic_ns()
         gc.freeze()  # as in the strategy actors: nothing built so far goes away
         poller = zmq.Poller()
         for source in (self._router, self._subscriber, self._mailbox.fileno()):
             poller.register(source, zmq.POLLIN)
-        while not self._stopping:
+        while True:
             for source, _ in poller.poll(IDLE_MS):
                 if source is self._router:
                     self._take_answers()
@@ -323,8 +396,8 @@ class OrderManagerActor:
         for payload in receive_addressed(self._router):
             answer = self._answer.decode(payload)
             now = time.monotonic_ns()
-            if answer.through < 0:
-                self._met.add((answer.host, answer.epoch))
+            if answer.through < 0 and answer.taken is None and not answer.commands:
+                self._met.add((answer.host, start_of(answer.epoch)))
             elif coordinator.on_answer(answer):
                 self._answered_ns[answer.host] = now
                 if answer.published_ns:
@@ -337,9 +410,10 @@ class OrderManagerActor:
                 self._started_ns = time.monotonic_ns()
             expected = self._coordinator.received + 1
             if batch.slices and batch.slices[0].number > expected:
-                self._add(self._replayed(expected))
+                # The fan-out did not bring it; the log has it.
+                self._add(self._replayed(expected, batch.slices[0].number - 1))
             self._add(batch.slices)
-            self._ended = self._ended or batch.last
+            self._feed_ended = self._feed_ended or batch.last
 
     def _add(self, slices: Iterable[MarketSlice]) -> None:
         received = self._coordinator.received
@@ -348,7 +422,7 @@ class OrderManagerActor:
 
     def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
         for host, release in releases:
-            address = identity(host, self._coordinator.epoch_of(host))
+            address = identity(host, start_of(self._coordinator.epoch_of(host)))
             self._router.send_multipart([address, self._release.encode(release)])
 
     def _account_progress(self) -> None:
@@ -364,25 +438,25 @@ class OrderManagerActor:
         if decided >= self._credit_given + CREDIT_EVERY_SLICES:
             self._credit.send(decided.to_bytes(8, "big"))
             self._credit_given = decided
-        if self._ended and not self._finished_ns and decided == coordinator.received:
+        if self._feed_ended and not self._finished_ns and decided == coordinator.received:
             self._finished_ns = time.monotonic_ns()
             self._send(coordinator.farewell())
 
     def _progress(self) -> DecisionProgress:
-        now = time.monotonic_ns()
-        stalled = []
-        for stall in self._coordinator.stalls():
+        now, coordinator = time.monotonic_ns(), self._coordinator
+        owing = []
+        for stall in coordinator.stalls():
             since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
-            if now - since > self._window_ns:
-                waited_s = (now - since) / 1e9
-                epoch = self._coordinator.epoch_of(stall.host)
-                stalled.append(StalledHost(stall.host, epoch, stall.slice, waited_s))
+            start = start_of(coordinator.epoch_of(stall.host))
+            owing.append(OwingHost(stall.host, start, stall.slice, (now - since) / 1e9))
         until = self._finished_ns or now
         return DecisionProgress(
-            decided=self._coordinator.decided,
+            decided=coordinator.decided,
             candles=self._candles,
             finished=bool(self._finished_ns),
+            started_ns=self._started_ns,
             elapsed_s=(until - self._started_ns) / 1e9 if self._started_ns else 0.0,
-            stalled=stalled,
+            through={host: coordinator.through_of(host) for host in coordinator.members()},
+            owing=owing,
             latency_ms=self._latency.percentiles(),
         )

@@ -49,6 +49,8 @@ def failure_text(error: Exception) -> str:
     if isinstance(error, RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
     if isinstance(error, RayActorError):
+        if error.actor_init_failed:
+            return str(error).strip().rpartition("\n")[2]
         return "its process ended by itself: killed, out of memory, a crash, or an exit call"
     return f"{type(error).__name__}: {error}"
 

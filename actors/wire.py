@@ -28,6 +28,7 @@ __all__ = [
     "bind",
     "codec",
     "connect",
+    "first_epoch",
     "identity",
     "is_readable",
     "payload_of",
@@ -35,6 +36,7 @@ __all__ = [
     "receive_addressed",
     "receive_all",
     "start_name",
+    "start_of",
     "stream_topic",
 ]
 
@@ -43,6 +45,7 @@ SLICES_TOPIC = b"#slices|"
 
 _TOPIC_END = b"|"
 _UNIX_PATH_LIMIT = 107
+_EPOCHS_PER_START = 1 << 20
 
 # Plain integers: arithmetic on the library's flag enumerations costs as much as a message.
 _EVENTS = int(zmq.EVENTS)
@@ -65,14 +68,27 @@ def attached_topic(name: str) -> bytes:
     return b"@" + name.encode() + b"|"
 
 
-def start_name(host: str, epoch: int) -> str:
+def start_name(host: str, start: int) -> str:
     """Return the name of one start of a participant."""
-    return f"{host}#{epoch}"
+    return f"{host}#{start}"
 
 
-def identity(host: str, epoch: int) -> bytes:
-    """Return the address of one start of a participant at the order manager."""
-    return start_name(host, epoch).encode()
+def identity(host: str, start: int) -> bytes:
+    """Return the address of one start of a participant."""
+    return start_name(host, start).encode()
+
+
+def first_epoch(start: int) -> int:
+    """Return the epoch a start of a participant speaks under first.
+
+    Every time its instances change it gets the next one; the address stays that of the start.
+    """
+    return start * _EPOCHS_PER_START
+
+
+def start_of(epoch: int) -> int:
+    """Return the start an epoch belongs to."""
+    return epoch // _EPOCHS_PER_START
 
 
 class Endpoints(msgspec.Struct, frozen=True):

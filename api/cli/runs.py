@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -43,6 +44,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print nothing but the 
 SpeedOption = Annotated[
     str | None,
     typer.Option("--speed", metavar="max|N", help="As fast as possible, or N times real time."),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FOLDER",
+        help="Keep what is needed to continue the run there, whatever happens to this machine.",
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Continue the run in the --state folder where it was.")
 ]
 
 
@@ -100,6 +112,8 @@ def run(
     *,
     replay: ReplayOption = None,
     speed: SpeedOption = None,
+    state: StateOption = None,
+    resume: ResumeOption = False,
     report: ReportOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -108,6 +122,8 @@ def run(
 
     Ctrl-C stops cleanly and still reports; a strategy that fails is reported and holds up no other.
     """
+    if resume and state is None:
+        raise ConfigError("--resume: needs --state FOLDER, the folder the run was started with")
     chosen = parse_speed(speed)
     prepared = prepare(config, replay or [], report)
     if chosen is None and replay:
@@ -117,15 +133,28 @@ def run(
         prepared = prepared.at_speed(chosen)
     # Ray takes seconds to import; the other commands and every message about input need not wait.
     from actors.engine import run_engine  # noqa: PLC0415 - see above
+    from actors.state import open_run_folder  # noqa: PLC0415 - see above
 
     run_config = prepared.config
-    with StopRequest() as stop:
+    with ExitStack() as stack:
+        folder = None
+        if state is not None:
+            folder = open_run_folder(
+                state,
+                run_config,
+                {each.type: prepared.catalog.get(each.type) for each in run_config.strategies},
+                prepared.replay,
+                resume=resume,
+            )
+            stack.enter_context(folder)
+        stop = stack.enter_context(StopRequest())
         with view_for(report_console(), run_config.name, quiet=quiet or json) as view:
             result = run_engine(
                 run_config,
                 prepared.catalog,
                 replay=prepared.replay,
                 speed=run_config.market.speed,
+                state=folder,
                 on_status=view,
                 stop=stop,
             )

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine.config.strategy import (
+    Isolation,
     RiskConfig,
     RuleConfig,
     RulesConfig,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ExecutionConfig,
         InstrumentConfig,
         MarketConfig,
+        PlacementConfig,
         RunConfig,
         SyntheticConfig,
         SyntheticSymbol,
@@ -35,8 +37,10 @@ __all__ = [
     "ExecutionConfig",
     "InstrumentConfig",
     "InvalidConfigError",
+    "Isolation",
     "LoadedRun",
     "MarketConfig",
+    "PlacementConfig",
     "Problem",
     "RiskConfig",
     "RuleConfig",

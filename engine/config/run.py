@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.config.base import ConfigModel
-from engine.config.strategy import Identifier, StrategyConfig
+from engine.config.strategy import Identifier, Isolation, StrategyConfig
 from engine.errors import ConfigError
 from engine.money import parse_symbol
 
@@ -18,6 +19,7 @@ __all__ = [
     "ExecutionConfig",
     "InstrumentConfig",
     "MarketConfig",
+    "PlacementConfig",
     "RunConfig",
     "SyntheticConfig",
     "SyntheticSymbol",
@@ -77,6 +79,23 @@ class ArbitrationConfig(ConfigModel):
     window_ms: int = Field(default=5000, ge=10, le=600_000)
 
 
+class PlacementConfig(ConfigModel):
+    """Which processes strategies run in.
+
+    isolation: what applies to strategies that do not say it themselves. dedicated: an actor, and
+    so a process, of its own. pooled: one of `hosts` shared actors (None: one per processor core).
+    """
+
+    isolation: Isolation = "dedicated"
+    hosts: int | None = Field(default=None, ge=1, le=1024)
+    memory_limit_mb: int | None = Field(default=None, ge=64)
+
+    @property
+    def hosts_or_default(self) -> int:
+        """Return how many shared actors there are at most."""
+        return self.hosts or os.cpu_count() or 1
+
+
 class SyntheticSymbol(ConfigModel):
     """A symbol of the synthetic market.
 
@@ -121,6 +140,7 @@ class RunConfig(ConfigModel):
     market: MarketConfig = MarketConfig()
     execution: ExecutionConfig = ExecutionConfig()
     arbitration: ArbitrationConfig = ArbitrationConfig()
+    placement: PlacementConfig = PlacementConfig()
     instruments: tuple[InstrumentConfig, ...] = ()
     accounts: tuple[AccountConfig, ...] = (
         AccountConfig(id="paper", balances={"USDT": Decimal(1_000_000), "BTC": Decimal(100)}),
@@ -164,6 +184,10 @@ class RunConfig(ConfigModel):
                 for stream in strategy.streams
             )
         )
+
+    def isolation_of(self, strategy: StrategyConfig) -> Isolation:
+        """Return the placement of a strategy: its own, else that of the run."""
+        return strategy.isolation or self.placement.isolation
 
     def account_of(self, strategy: StrategyConfig) -> AccountConfig:
         """Return the account a strategy trades on: the named one, without a name the first.

@@ -12,12 +12,20 @@ from engine.config.base import ConfigModel
 from engine.errors import ConfigError
 from engine.timeframes import timeframe_ms
 
-__all__ = ["RiskConfig", "RuleConfig", "RulesConfig", "SizingConfig", "StrategyConfig"]
+__all__ = [
+    "Isolation",
+    "RiskConfig",
+    "RuleConfig",
+    "RulesConfig",
+    "SizingConfig",
+    "StrategyConfig",
+]
 
 RULES_TYPE = "RULES"
 """The one strategy type that reads `indicators` and `rules`."""
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+Isolation = Literal["dedicated", "pooled"]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 
 
@@ -85,6 +93,7 @@ class StrategyConfig(ConfigModel):
     `type` names a plugin; with `rules` present it defaults to RULES. `parameters` are checked
     against the plugin's JSON Schema. `indicators` and `rules` belong to RULES. `capital` is the
     part of the account's balance the strategy may use; None: the whole starting balance.
+    `isolation`: a process of its own, or one it shares; None: as the run's `placement` says.
     """
 
     id: Identifier
@@ -105,7 +114,7 @@ class StrategyConfig(ConfigModel):
     leverage: Annotated[Decimal, Field(ge=1, le=125)] = Decimal(1)
     priority: int = 0
     enabled: bool = True
-    isolation: Literal["dedicated"] = "dedicated"
+    isolation: Isolation | None = None
     buffer_candles: int = Field(default=1000, ge=2, le=1_000_000)
     seed: int = 0
 

@@ -6,6 +6,7 @@ from engine.journal.manifest import Manifest, config_sha256
 from engine.journal.orders import OrderJournal
 from engine.journal.slices import SliceJournal
 from engine.journal.snapshots import SnapshotStore
+from engine.journal.state import read_state, write_state
 
 __all__ = [
     "JournalFile",
@@ -15,4 +16,6 @@ __all__ = [
     "SliceJournal",
     "SnapshotStore",
     "config_sha256",
+    "read_state",
+    "write_state",
 ]

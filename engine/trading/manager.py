@@ -280,6 +280,11 @@ class OrderManager:
         """Return balance, equity, committed, drawdown... per account and currency."""
         return [state for account in self._accounts.values() for state in account.states()]
 
+    def takes_part(self, instance: str) -> bool:
+        """Tell whether a strategy is registered and not withdrawn."""
+        known = self._participants.get(instance)
+        return known is not None and known.withdrawn is None
+
     @property
     def strategies(self) -> tuple[str, ...]:
         """Return the ids of all strategies ever registered, in order."""

@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Symbols of the synthetic market": config.SyntheticSymbol,
     "Execution": config.ExecutionConfig,
     "Arbitration": config.ArbitrationConfig,
+    "Placement": config.PlacementConfig,
     "Instruments": config.InstrumentConfig,
     "Accounts": config.AccountConfig,
     "Strategies": config.StrategyConfig,

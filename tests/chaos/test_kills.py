@@ -23,10 +23,17 @@ KILLS = int(os.environ.get("CHORUS_CHAOS_KILLS", "20"))
 """How many processes are killed; `make chaos` asks for more."""
 
 SEED = int(os.environ.get("CHORUS_CHAOS_SEED", "1"))
-VICTIMS = ("ray::StrategyActor", "ray::OrderManagerActor", "ray::MarketDataActor")
+VICTIMS = (
+    "ray::StrategyActor",
+    "ray::StrategyHost",
+    "ray::OrderManagerActor",
+    "ray::MarketDataActor",
+    "ray::StrategyManager",
+)
 
-MEMBERS = (0, 1, 4, 5, 6, 8)
-"""Each symbol and timeframe with two of the three kinds of protection."""
+DEDICATED = (0, 5, 8)
+POOLED = (1, 4, 6)
+"""Together each symbol and timeframe with two of the three kinds of protection."""
 
 CANDLES_PER_S = 100
 
@@ -41,7 +48,11 @@ def config_of(
 
     def config(candles: int) -> RunConfig:
         return a_run(
-            [a_strategy(number) for number in MEMBERS],
+            [
+                *(a_strategy(number) for number in DEDICATED),
+                *(a_strategy(number, isolation="pooled") for number in POOLED),
+            ],
+            placement={"hosts": 2},
             candles=candles,
             timeframes=("1m", "1m"),
             market={"speed": 60 * CANDLES_PER_S},

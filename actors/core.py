@@ -1,0 +1,261 @@
+"""Market data and the order manager: the two services every host needs, kept alive."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.market_data import MarketFacts, MarketProgress
+from actors.order_manager import ORDER_MANAGER, DecisionProgress
+from actors.services import ServiceAwayError, call, failure_text
+from actors.wire import start_name
+from engine.errors import ChorusError
+
+__all__ = ["Core", "Service", "Subscriber"]
+
+OPEN_TIMEOUT_S = 120.0
+ATTACH_TIMEOUT_S = 60.0
+ATTACH_POLL_S = 0.02
+
+LONGEST_ABSENCE_S = 60.0
+"""A service that has not come back after this will not."""
+
+MAX_STRIKES = 3
+"""Deaths of a service at one slice after which it is given up."""
+
+
+class Subscriber(Protocol):
+    """A host, as far as the services are concerned."""
+
+    id: str
+    streams: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the name it attaches under."""
+        ...
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it takes part, in a process that lives."""
+        ...
+
+
+class Service:
+    """An actor that Ray starts again when its process dies, and that then has to be opened.
+
+    Attributes:
+        title: For messages.
+        handle: The actor.
+        is_open: It knows its past and answers.
+        is_ready: Everybody is connected to it.
+    """
+
+    def __init__(self, title: str, handle: Any) -> None:
+        self.title = title
+        self.handle = handle
+        self.is_open = False
+        self.is_ready = False
+        self._ended: Any = None
+        self._away_since = time.monotonic()
+        self._strikes = 0
+        self._struck_at = -2
+
+    def opened(self) -> None:
+        """Note that it is open; from here on its end is noticed."""
+        self.is_open = True
+        self._ended = self.handle.ended.remote()
+
+    def run(self) -> None:
+        """Start the loop of a process that has just been opened."""
+        self.handle.run.remote()
+        self.opened()
+
+    def look(self, decided: int) -> None:
+        """Note whether its process has died.
+
+        Args:
+            decided: Newest slice decided, so far as is known.
+
+        Raises:
+            ChorusError: It failed by itself, died again and again, or stays away.
+        """
+        if self.is_open and ray.wait([self._ended], timeout=0)[0]:
+            try:
+                ray.get(self._ended)
+                raise ChorusError(f"{self.title} ended: its loop came to an end")
+            except RayTaskError as error:
+                raise ChorusError(f"{self.title} ended: {failure_text(error)}") from error
+            except RayActorError as error:
+                self._lost(decided, failure_text(error))
+        if not self.is_open and time.monotonic() - self._away_since > LONGEST_ABSENCE_S:
+            raise ChorusError(
+                f"{self.title}: has not come back within {LONGEST_ABSENCE_S:g} s; see Ray's logs"
+            )
+
+    def _lost(self, decided: int, cause: str) -> None:
+        self.is_open = self.is_ready = False
+        self._away_since = time.monotonic()
+        self._strikes = self._strikes + 1 if decided == self._struck_at else 1
+        self._struck_at = decided
+        if self._strikes >= MAX_STRIKES:
+            raise ChorusError(f"{self.title} ended {self._strikes} times at one slice: {cause}")
+
+    def has_died(self) -> bool:
+        """Tell whether its process has died since it was opened."""
+        return bool(ray.wait([self._ended], timeout=0)[0])
+
+
+class Core:
+    """Opens the two services, connects everybody to them, and does so again after a death.
+
+    One thread looks after it; `progress`, `feed` and `reign` may be read from any.
+
+    Args:
+        market: The MarketData actor.
+        orders: The OrderManager actor.
+        subscribers: Returns the hosts whose processes live.
+        repeat_all: Has every running host tell a new order manager what it may not know.
+
+    Attributes:
+        progress: How far deciding has come, as last heard.
+        feed: How far publishing has come, as last heard.
+        facts: What the market serves; None until it was opened.
+        reign: Number of the order manager's present life.
+        has_begun: Candles flow.
+    """
+
+    def __init__(
+        self,
+        market: Any,
+        orders: Any,
+        *,
+        subscribers: Callable[[], Sequence[Subscriber]],
+        repeat_all: Callable[[int], None],
+    ) -> None:
+        self.market = Service("market data", market)
+        self.orders = Service("order manager", orders)
+        self._subscribers = subscribers
+        self._repeat_all = repeat_all
+        self.progress = DecisionProgress.none()
+        self.feed = MarketProgress(published=-1, finished=False, failed="")
+        self.facts: MarketFacts | None = None
+        self.reign = -1
+        self.has_begun = False
+        self._is_draining = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether both services are there for everybody."""
+        return self.market.is_ready and self.orders.is_ready
+
+    def adopt(self) -> None:
+        """Take services that are open already, as they are; others are opened by `look_after`.
+
+        Raises:
+            ServiceAwayError: Neither of the two; nothing is lost by trying again.
+        """
+        for service in (self.market, self.orders):
+            try:
+                state = call(service.handle.introduce.remote())
+            except ServiceAwayError:
+                continue
+            if state is None:
+                continue
+            service.opened()
+            service.is_ready = True
+            if service is self.market:
+                self.facts, self.has_begun, self._is_draining = state
+            else:
+                self.reign = state
+
+    def look_after(self) -> None:
+        """Ask how far things are; bring back what has died.
+
+        Raises:
+            ServiceAwayError: One is away at this moment; call again.
+            ChorusError: One failed for good: it would fail again.
+        """
+        self.market.look(self.progress.decided)
+        self.orders.look(self.progress.decided)
+        if not self.market.is_open:
+            self.facts = call(self.market.handle.open.remote(), OPEN_TIMEOUT_S)
+            self.market.run()
+        if not self.orders.is_open:
+            self._open_orders()
+        if not self.is_ready:
+            self._connect_up()
+        self.feed = call(self.market.handle.progress.remote())
+        self.progress = call(self.orders.handle.progress.remote())
+        if self.feed.failed:
+            raise ChorusError(f"market data ended: {self.feed.failed}")
+
+    def _open_orders(self) -> None:
+        facts = self.facts
+        if facts is None:
+            raise ServiceAwayError("market data: has to be opened first")
+        self.reign += 1
+        call(
+            self.orders.handle.open.remote(
+                self.reign, facts.base_streams, self.progress.started_ns
+            ),
+            OPEN_TIMEOUT_S,
+        )
+        self.orders.run()
+
+    def _connect_up(self) -> None:
+        """Let everybody find the services that are new, and tell those what they missed."""
+        market, orders = self.market.handle, self.orders.handle
+        if not self.market.is_ready:
+            for host in self._subscribers():
+                call(market.subscribe.remote(host.id, host.streams))
+        self._await_attached()
+        if not self.orders.is_ready:
+            if self.market.is_ready and self.has_begun:
+                call(orders.catch_up.remote(), OPEN_TIMEOUT_S)
+            self._repeat_all(self.reign)
+        if not self.market.is_ready and self.has_begun:
+            self._publish()
+        self.market.is_ready = self.orders.is_ready = True
+        # Whoever was waited for has the full time again.
+        call(orders.be_patient.remote())
+
+    def _await_attached(self) -> None:
+        """Wait until the subscriptions of all that take part are in force."""
+        deadline = time.monotonic() + ATTACH_TIMEOUT_S
+        while True:
+            names = {host.name for host in self._subscribers() if host.is_running}
+            names.add(start_name(ORDER_MANAGER, self.reign))
+            absent = names - call(self.market.handle.attached.remote())
+            if not absent:
+                return
+            if self.orders.has_died():
+                raise ServiceAwayError("order manager: its process has ended again")
+            if time.monotonic() > deadline:
+                raise ChorusError(f"{', '.join(sorted(absent))}: no connection to market data")
+            time.sleep(ATTACH_POLL_S)
+
+    def begin(self) -> None:
+        """Let candles flow, from where deciding has come to."""
+        self._publish()
+        self.has_begun = True
+
+    def _publish(self) -> None:
+        decided, known = call(self.orders.handle.frontier.remote())
+        if self._is_draining:
+            call(self.market.handle.drain.remote())
+        call(self.market.handle.begin.remote(decided + 1, known))
+
+    def drain(self) -> None:
+        """Publish no more; what is published is still decided.
+
+        Market data that is away hears it when it is back.
+        """
+        self._is_draining = True
+        with contextlib.suppress(ServiceAwayError):
+            call(self.market.handle.drain.remote())

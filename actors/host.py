@@ -1,0 +1,408 @@
+"""What every host does: one participant of the data plane, alone in its process.
+
+`StrategyActor` (dedicated) and `StrategyHost` (pooled) differ in how many instances they carry.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import zmq
+
+from actors.control import ControlLine
+from actors.requests import (
+    Admit,
+    AskOutcomes,
+    CatchUp,
+    Dismiss,
+    GoLive,
+    Hello,
+    Obey,
+    Recover,
+    Repeat,
+    Reply,
+    Request,
+    StrategySpec,
+)
+from actors.services import call_service
+from actors.wire import (
+    MARK_TOPIC,
+    Endpoints,
+    attached_topic,
+    codec,
+    connect,
+    first_epoch,
+    identity,
+    is_readable,
+    payload_of,
+    receive_all,
+    start_name,
+    stream_topic,
+)
+from engine.catalog import LoadedType, load_file
+from engine.config import StrategyConfig
+from engine.errors import ChorusError, start_failure
+from engine.instance import Command, Instance, build
+from engine.money import Instrument
+from engine.report import outcome_of
+from engine.sequencing import Answer, CandleBatch, Mark, Past, Release, SliceEvent
+from engine.status import StrategyStatus
+
+__all__ = ["Host", "HostSpec", "Prepared"]
+
+SLICE_OF_WORK_NS = 100_000_000
+"""Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
+
+QUIET_MS = 25
+IDLE_MS = 250
+
+
+class HostSpec(msgspec.Struct, frozen=True):
+    """What a host is started with.
+
+    Attributes:
+        host: Participant id.
+        start: Number of this start.
+        strategies: What it carries at first.
+        instruments: Trading rules of all symbols.
+        uncovered: Streams whose candles may miss prices their symbol's orders are matched on.
+        endpoints: The engine's data plane.
+    """
+
+    host: str
+    start: int
+    strategies: tuple[StrategySpec, ...]
+    instruments: dict[str, Instrument]
+    uncovered: tuple[str, ...]
+    endpoints: Endpoints
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What a host has built. `failures`: why instances could not be, by id."""
+
+    process: int
+    failures: dict[str, str]
+
+
+class Runner(Protocol):
+    """What both runners have in common; see `engine.sequencing`."""
+
+    epoch: int
+    matched: int
+
+    @property
+    def awaits_release(self) -> bool:
+        """Tell whether nothing can be processed before a release."""
+        ...
+
+    def offer(self, batch: CandleBatch, /) -> tuple[int, int] | None:
+        """Queue candles."""
+        ...
+
+    def mark(self, through: int, /) -> None:
+        """Declare that nothing older is still to come."""
+        ...
+
+    def release(self, release: Release, /) -> None:
+        """Apply order events."""
+        ...
+
+    def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
+        """Process what can be."""
+        ...
+
+    def answer(self) -> Answer | None:
+        """Return what the order manager has not been told yet."""
+        ...
+
+    def recover(self, past: Past, /) -> None:
+        """Let instances go on where they left off in another process."""
+        ...
+
+    def renew(self, epoch: int, reign: int, /) -> None:
+        """Speak under a new epoch, telling everything again."""
+        ...
+
+    def repeat(self, reign: int, /) -> Answer:
+        """Return everything an order manager that has lost its memory may not know."""
+        ...
+
+
+class Host(ABC):
+    """Runs instances on the data plane, in the actor's only thread.
+
+    The manager calls `prepare`, `attach` and `run`, in this order. `run` never returns; requests
+    arrive over the control line and are carried out between two candles. The process is ended from
+    outside, which can harm nobody else: all it owns are its instances.
+    """
+
+    _runner: Runner
+
+    def __init__(self, spec: HostSpec, market: Any) -> None:
+        self._spec = spec
+        self._market = market
+        self._types: dict[str, LoadedType] = {}
+        self._instances: dict[str, Instance] = {}
+        self._streams: dict[str, tuple[str, ...]] = {}
+        self._listens_to: set[str] = set()
+        self._newcomers: list[str] = []
+        self._is_caught_up = False
+        self._is_live = False
+        self._has_spoken = False
+        self._work_until_ns = 0
+        self._candles = codec(CandleBatch)
+        self._marks = codec(Mark)
+        self._releases = codec(Release)
+        self._answers = codec(Answer)
+        self._handlers: dict[type, Callable[[Any], Reply | None]] = {
+            AskOutcomes: self._return_outcomes,
+            Obey: self._obey,
+            Repeat: self._repeat,
+            Hello: lambda _: self._say_hello(),
+            CatchUp: self._catch_up,
+            GoLive: self._take_part,
+            Recover: self._go_on,
+            Admit: self._admit,
+            Dismiss: self._let_go,
+        }
+
+    # ------------------------------------------------------------------ what the two kinds add
+
+    @abstractmethod
+    def _seat(self, instance: Instance, streams: Sequence[str], /) -> None:
+        """Give an instance a runner; it is not live yet."""
+
+    @abstractmethod
+    def _relive(self, name: str, through: int, events: Sequence[SliceEvent], /) -> None: ...
+
+    @abstractmethod
+    def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None: ...
+
+    @abstractmethod
+    def _wanted(self) -> dict[str, int]:
+        """Return the first seq of each stream that somebody here has not seen."""
+
+    @abstractmethod
+    def _command(self, name: str, command: Command, /) -> None: ...
+
+    @abstractmethod
+    def _dismiss(self, name: str, /) -> None: ...
+
+    @abstractmethod
+    def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
+        """Return statuses that are due; None if not even a sign of life is."""
+
+    # ------------------------------------------------------------------ start
+
+    def prepare(self) -> Prepared:
+        """Load the strategy types and build the instances; called first."""
+        return Prepared(os.getpid(), self._build(self._spec.strategies))
+
+    def _build(self, specs: Iterable[StrategySpec]) -> dict[str, str]:
+        failures: dict[str, str] = {}
+        for spec in specs:
+            config = StrategyConfig.model_validate_json(spec.config)
+            try:
+                loaded = self._types.get(spec.plugin_file)
+                if loaded is None:
+                    loaded = self._types[spec.plugin_file] = load_file(spec.plugin_file)
+                instance = build(
+                    config, loaded, instruments=self._spec.instruments, capital=spec.capital
+                )
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
+                failures[config.id] = start_failure(error)
+                continue
+            self._instances[config.id] = instance
+            self._streams[config.id] = config.streams
+            self._newcomers.append(config.id)
+        return failures
+
+    def attach(self) -> None:
+        """Connect to the data plane and say hello; called once, before `run`."""
+        spec = self._spec
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        address = identity(spec.host, spec.start)
+        self._dealer = connect(context, zmq.DEALER, spec.endpoints.answers, identity=address)
+        self._control = ControlLine(context, spec.endpoints, spec.host, spec.start)
+        self._subscriber = connect(context, zmq.SUB, spec.endpoints.candles)
+        self._subscribe_newcomers(start_name(spec.host, spec.start))
+        self._say_hello()
+        self._report(is_quiet=True)
+
+    def _subscribe_newcomers(self, attach_as: str) -> None:
+        for name in self._newcomers:
+            streams = self._streams[name]
+            for stream in streams:
+                if stream not in self._listens_to:
+                    self._subscriber.subscribe(stream_topic(stream))
+                    self._listens_to.add(stream)
+            self._seat(self._instances[name], streams)
+        if len(self._listens_to) > 1:
+            self._subscriber.subscribe(MARK_TOPIC)
+        self._subscriber.subscribe(attached_topic(attach_as))
+
+    def _say_hello(self) -> None:
+        # A message to a peer that is not connected yet is lost without a word. What arrives from
+        # here proves to the order manager and to the manager that they can write back.
+        spec = self._spec
+        hello = Answer(spec.host, first_epoch(spec.start), -1, -1, 0, [])
+        self._dealer.send(self._answers.encode(hello))
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self) -> None:
+        """Process candles until the process is ended."""
+        # Order events are for an instance that knows its past: until it is live they wait unread.
+        preparing = _poller(self._control.socket, self._subscriber)
+        orders_only = _poller(self._dealer, self._control.socket)
+        everything = _poller(self._dealer, self._control.socket, self._subscriber)
+        runner = self._runner
+        more = True
+        # Everything imported and built so far stays. Looking through it again and again would cost
+        # tens of milliseconds each time, in the middle of some candle.
+        gc.freeze()
+        while True:
+            is_held = runner.awaits_release
+            poller = (orders_only if is_held else everything) if self._is_live else preparing
+            ready = poller.poll(0 if more else QUIET_MS)
+            if not ready and not more:
+                self._report(is_quiet=True)
+                # A socket nobody asks does not subscribe again when market data comes back.
+                is_readable(self._subscriber)
+                ready = poller.poll(IDLE_MS)
+            for source, _ in ready:
+                self._receive(source)
+            if is_held and not runner.awaits_release and is_readable(self._subscriber):
+                self._take_candles()
+            self._work_until_ns = time.monotonic_ns() + SLICE_OF_WORK_NS
+            more = runner.run(may_continue=self._may_continue)
+            self._send_answer()
+            self._report(is_quiet=False)
+
+    def _send_answer(self) -> None:
+        answer = self._runner.answer()
+        if answer is not None:
+            self._dealer.send(self._answers.encode(answer))
+
+    def _receive(self, source: Any) -> None:
+        if source is self._subscriber:
+            self._take_candles()
+            return
+        if source is self._dealer:
+            for payload in receive_all(self._dealer):
+                self._runner.release(self._releases.decode(payload))
+            if not self._control.has_deferred:
+                return
+        self._control.serve(self._handle, is_due=self._is_due)
+
+    def _may_continue(self) -> bool:
+        return time.monotonic_ns() < self._work_until_ns
+
+    def _take_candles(self) -> None:
+        # One message a time: asking whether there is another costs every actor more, on every
+        # candle, than going round once more does where there is one.
+        frame = self._subscriber.recv()
+        if not self._is_caught_up:
+            return  # `CatchUp` reads it from the log, in the order of slices
+        if frame[:1] == MARK_TOPIC[:1]:
+            self._runner.mark(self._marks.decode(payload_of(frame)).through)
+            return
+        batch = self._candles.decode(payload_of(frame))
+        gap = self._runner.offer(batch)
+        if gap is not None:
+            # The fan-out did not bring it; the log has it.
+            lost = call_service(self._market.replay, batch.stream, *gap)
+            self._runner.offer(self._candles.decode(lost))
+            self._runner.offer(batch)
+
+    def _report(self, *, is_quiet: bool) -> None:
+        statuses = self._changed_statuses(is_quiet=is_quiet)
+        if statuses is not None:
+            self._control.report(statuses)
+
+    # ------------------------------------------------------------------ requests
+
+    def _is_due(self, request: Request) -> bool:
+        return not isinstance(request, AskOutcomes) or self._runner.matched >= request.through
+
+    def _handle(self, request: Request) -> Reply:
+        handler: Callable[[Any], Reply | None] = self._handlers[type(request)]
+        return handler(request) or Reply()
+
+    def _return_outcomes(self, request: AskOutcomes) -> Reply:
+        return Reply(outcomes=[outcome_of(self._instances[name]) for name in request.instances])
+
+    def _obey(self, request: Obey) -> None:
+        if request.instance not in self._instances:
+            raise ChorusError(f"strategy {request.instance!r}: is not in host {self._spec.host!r}")
+        self._command(request.instance, request.command)
+        # On record before anybody is told that it was obeyed.
+        self._send_answer()
+
+    def _repeat(self, request: Repeat) -> None:
+        self._dealer.send(self._answers.encode(self._runner.repeat(request.reign)))
+
+    def _catch_up(self, request: CatchUp) -> None:
+        self._read_log()
+        for name, events in request.events.items():
+            self._relive(name, request.through, events)
+
+    def _take_part(self, request: GoLive) -> None:
+        for name, events in request.events.items():
+            self._go_live(name, request.live_from, events)
+        self._begin_epoch(request.epoch, request.reign)
+        self._settle(request.events)
+
+    def _go_on(self, request: Recover) -> None:
+        self._read_log()
+        self._runner.recover(request.past)
+        self._begin_epoch(request.epoch, request.reign)
+        self._settle(request.past.joined)
+
+    def _begin_epoch(self, epoch: int, reign: int) -> None:
+        if self._has_spoken:
+            self._runner.renew(epoch, reign)
+        else:
+            self._runner.epoch = epoch
+        self._has_spoken = True
+
+    def _admit(self, request: Admit) -> Reply:
+        failures = self._build(request.strategies)
+        self._subscribe_newcomers(request.name)
+        return Reply(failures=failures)
+
+    def _let_go(self, request: Dismiss) -> None:
+        for name in request.instances:
+            if self._instances.pop(name, None) is not None:
+                del self._streams[name]
+                self._dismiss(name)
+        self._settle(request.instances)
+
+    def _settle(self, names: Iterable[str]) -> None:
+        """Note that newcomers take part, or will not."""
+        settled = set(names)
+        self._newcomers = [name for name in self._newcomers if name not in settled]
+        if not self._newcomers:
+            self._is_live = True
+            gc.freeze()
+
+    def _read_log(self) -> None:
+        """Queue everything that was published so far and somebody here has not seen."""
+        published, payloads = call_service(self._market.replay_all, self._wanted())
+        for payload in payloads:
+            self._runner.offer(self._candles.decode(payload))
+        self._runner.mark(published)
+        self._is_caught_up = True
+
+
+def _poller(*sockets: zmq.Socket[bytes]) -> zmq.Poller:
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    return poller

@@ -1,0 +1,230 @@
+"""What the manager knows of every strategy and of every host."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cached_property
+from typing import Any, Literal
+
+import ray
+from msgspec.structs import replace
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.requests import StrategySpec
+from actors.services import failure_text
+from actors.wire import first_epoch, start_name, start_of
+from engine.config import Isolation, RunConfig, StrategyConfig
+from engine.instance import Status
+from engine.report import StrategyOutcome
+from engine.status import StrategyStatus, idle_status
+from engine.supervision import ActualHost, ActualStrategy, DesiredStrategy
+
+__all__ = ["HostProcess", "Member"]
+
+Wanted = Literal["running", "paused", "stopped"]
+
+
+class Member:
+    """One strategy.
+
+    Attributes:
+        config: The strategy.
+        plugin_file: File its type is loaded from.
+        isolation: Where it belongs.
+        wanted: What the operator wants of it; None where it cannot run (no data, disabled).
+        version: Raised by a restart.
+        started: Version its instance was started with; 0 before the first start.
+        failure: Why it is in no host although it is wanted; empty otherwise.
+        status: The newest status heard.
+        outcome: What it knew when it was taken out of its host; None while it is in one.
+    """
+
+    def __init__(self, config: StrategyConfig, plugin_file: str, isolation: Isolation) -> None:
+        self.config = config
+        self.plugin_file = plugin_file
+        self.isolation = isolation
+        self.wanted: Wanted | None = None
+        self.version = 1
+        self.started = 0
+        self.failure = ""
+        self.status = idle_status(config)
+        self.outcome: StrategyOutcome | None = None
+        self._set_aside_as: Status | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the strategy's id."""
+        return self.config.id
+
+    @cached_property
+    def text(self) -> str:
+        """Return the configuration as JSON."""
+        return self.config.model_dump_json(by_alias=True, exclude_unset=True)
+
+    def spec(self, run: RunConfig) -> StrategySpec:
+        """Return what a host needs to build its instance."""
+        return StrategySpec(self.text, self.plugin_file, run.capital_of(self.config))
+
+    def desired(self) -> DesiredStrategy | None:
+        """Return what is wanted of it; None if it cannot run."""
+        if self.wanted is None:
+            return None
+        return DesiredStrategy(self.id, self.wanted, self.isolation, self.version)
+
+    def actual(self) -> ActualStrategy:
+        """Return where it stands, as supervision has to know it.
+
+        An instance that is in `error` by its own doing stays in its host, which may have to close
+        its positions; to supervision it is as it is wanted.
+        """
+        if self._set_aside_as is not None:
+            return ActualStrategy(self._set_aside_as, self.started)
+        heard = Status(self.status.status) if self.status.status in set(Status) else Status.CREATED
+        if heard in (Status.ERROR, Status.STOPPED):
+            heard = Status.PAUSED if self.wanted == "paused" else Status.RUNNING
+        return ActualStrategy(heard, self.started)
+
+    def begin(self) -> None:
+        """Note that an instance of the wanted version is about to be started."""
+        if self.started != self.version or self._set_aside_as is not None:
+            self.status = idle_status(self.config)
+        self.started = self.version
+        self.failure = ""
+        self.outcome = None
+        self._set_aside_as = None
+
+    def set_aside(self, status: Status, cause: str) -> None:
+        """Note that it is in no host any more, and why."""
+        self._set_aside_as = status
+        self.failure = "" if status is Status.STOPPED else cause
+        self.status = replace(self.status, status=str(status), cause=self.failure, lag=0)
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Tell whether it was taken out of its host, for good or until a restart."""
+        return self._set_aside_as is not None
+
+    def heard(self, status: StrategyStatus) -> None:
+        """Keep its newest status."""
+        if self._set_aside_as is None:
+            self.status = status
+
+
+class HostProcess:
+    """One start of one host.
+
+    Attributes:
+        id: Participant id.
+        start: Number of this start.
+        kind: For one strategy or for many.
+        carried: Ids of the strategies in it.
+        streams: All it has subscribed to.
+        actor: Handle.
+        epoch: Under which it speaks.
+        state: As supervision sees it.
+        cause: Why it ended.
+        heard_at: When it last gave a sign of life, or was started; monotonic, seconds.
+        running_since: When it began to take part.
+        reign: Life of the order manager it took part in first.
+        is_found: Found alive by a manager that did not start it.
+        has_reported: It has said something to this manager, so it can be written to.
+        process: Its process id; 0 if not known.
+    """
+
+    def __init__(self, host: str, start: int, kind: Isolation, carried: list[str]) -> None:
+        self.id = host
+        self.start = start
+        self.kind = kind
+        self.carried = carried
+        self.streams: tuple[str, ...] = ()
+        self.actor: Any = None
+        self.epoch = first_epoch(start)
+        self.state: Literal["starting", "running", "ended"] = "starting"
+        self.cause = ""
+        self.heard_at = self.running_since = time.monotonic()
+        self.reign = -1
+        self.is_found = False
+        self.has_reported = threading.Event()
+        self.process = 0
+        self._alive: Any = None
+
+    @classmethod
+    def adopt(
+        cls, actor: Any, host: str, epoch: int, kind: Isolation, carried: list[str]
+    ) -> HostProcess:
+        """Take over a host that was found alive."""
+        found = cls(host, start_of(epoch), kind, carried)
+        found.actor, found.epoch = actor, epoch
+        found.state, found.is_found = "running", True
+        found.watch(actor.prepare.remote())
+        return found
+
+    @property
+    def name(self) -> str:
+        """Return the name of this start."""
+        return start_name(self.id, self.start)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it takes part, in a process that lives."""
+        return self.state == "running" and not self.has_died()
+
+    def next_epoch(self) -> int:
+        """Return a new epoch to speak under."""
+        self.epoch += 1
+        return self.epoch
+
+    def watch(self, pending: Any) -> None:
+        """Watch over the process by a call that does not return while it lives."""
+        self._alive = pending
+
+    def has_died(self) -> bool:
+        """Tell whether its process has ended."""
+        if self.state == "ended":
+            return True
+        return self._alive is not None and bool(ray.wait([self._alive], timeout=0)[0])
+
+    def end(self, cause: str) -> None:
+        """End the process, if it still lives; nobody else is disturbed."""
+        if self.state != "ended":
+            self.state, self.cause = "ended", cause
+            if self.actor is not None:
+                ray.kill(self.actor, no_restart=True)
+
+    def look(self) -> None:
+        """Note whether the process has ended by itself."""
+        if self.state == "ended" or not self.has_died():
+            return
+        try:
+            ray.get(self._alive)
+            cause = "its loop ended"
+        except (RayTaskError, RayActorError) as error:
+            cause = failure_text(error)
+        self.end(cause)
+
+    def actual(
+        self, *, answered: int, owes_since: float | None, busy_with: str | None
+    ) -> ActualHost:
+        """Return what supervision has to know.
+
+        Args:
+            answered: Newest slice it has answered.
+            owes_since: Since when everybody waits for it, monotonic seconds; None if nobody does.
+            busy_with: Instance that runs, or ran last.
+        """
+        waited_since = max(owes_since or 0.0, self.running_since)
+        return ActualHost(
+            id=self.id,
+            epoch=self.start,
+            kind=self.kind,
+            instances=tuple(self.carried),
+            state=self.state,
+            cause=self.cause,
+            answered_slice=answered,
+            answered_at=waited_since,
+            pinged_at=max(self.heard_at, self.running_since),
+            busy_with=busy_with,
+            waits=owes_since is None,
+            is_found=self.is_found,
+        )

@@ -1,0 +1,108 @@
+"""What the manager remembers across its own death: what is wanted, and supervision's history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from actors.members import Member, Wanted
+from engine.config import Isolation, RunConfig, StrategyConfig
+from engine.errors import ChorusError
+from engine.journal import read_state, write_state
+from engine.supervision import History, decode, encode
+
+__all__ = ["ManagerMemory"]
+
+_STRATEGIES = "strategies.json"
+_HISTORY = "supervision.json"
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    config: str
+    plugin_file: str
+    isolation: Isolation
+    wanted: Wanted | None
+    version: int
+    started: int
+
+
+class ManagerMemory:
+    """Two small files, each written at once or not at all.
+
+    Args:
+        folder: Where they are.
+        sync: Wait for the disk.
+
+    Attributes:
+        history: Supervision's history as last remembered.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool) -> None:
+        self._folder = folder
+        self._sync = sync
+        data = read_state(folder / _HISTORY)
+        self.history = History() if data is None else decode(data, History)
+
+    def remember(self, history: History) -> None:
+        """Store supervision's history.
+
+        Raises:
+            JournalError: The disk does not take it.
+        """
+        write_state(self._folder / _HISTORY, encode(history), sync=self._sync)
+        self.history = history
+
+    def store(self, members: Mapping[str, Member]) -> None:
+        """Store every strategy and what is wanted of it.
+
+        Raises:
+            JournalError: The disk does not take it.
+        """
+        stored = [
+            _Stored(
+                member.text,
+                member.plugin_file,
+                member.isolation,
+                member.wanted,
+                member.version,
+                member.started,
+            )
+            for member in members.values()
+        ]
+        write_state(self._folder / _STRATEGIES, msgspec.json.encode(stored), sync=self._sync)
+
+    def members(self, config: RunConfig, plugin_files: Mapping[str, str]) -> dict[str, Member]:
+        """Return the strategies as stored; those of the run's configuration where nothing is.
+
+        Raises:
+            ChorusError: What is stored is damaged.
+        """
+        data = read_state(self._folder / _STRATEGIES)
+        if data is None:
+            return {
+                strategy.id: Member(
+                    strategy, plugin_files[strategy.type], config.isolation_of(strategy)
+                )
+                for strategy in config.strategies
+            }
+        try:
+            stored = msgspec.json.decode(data, type=list[_Stored])
+        except msgspec.MsgspecError as error:
+            raise ChorusError(
+                f"{str(self._folder / _STRATEGIES)!r}: damaged: {error}; restore it from a copy"
+            ) from error
+        return {member.id: member for member in map(_member, stored)}
+
+    def kinds(self) -> dict[str, Isolation]:
+        """Return what the hosts are that have ever been started, as far as they are pooled."""
+        return {host: "pooled" for host in self.history.hosts if ":" in host}
+
+
+def _member(stored: _Stored) -> Member:
+    config = StrategyConfig.model_validate_json(stored.config)
+    member = Member(config, stored.plugin_file, stored.isolation)
+    member.wanted, member.version = stored.wanted, stored.version
+    member.started = stored.started
+    return member

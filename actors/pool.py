@@ -1,0 +1,84 @@
+"""The StrategyHost: many instances that share a process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from actors.host import Host, HostSpec
+from actors.wire import first_epoch
+from engine.instance import Command, Instance
+from engine.report import status_of
+from engine.sequencing import HostRunner, SliceEvent
+from engine.status import StrategyStatus
+
+__all__ = ["StrategyHost"]
+
+ROUND_EVERY_NS = 2_000_000_000
+"""How often every instance's status is sent; with thousands of them it is not for nothing."""
+
+SIGN_OF_LIFE_NS = 1_000_000_000
+STATUSES_AT_ONCE = 200
+
+
+class StrategyHost(Host):
+    """A host of many instances: one message per candle for all of them, one answer."""
+
+    _runner: HostRunner[Instance]
+
+    def __init__(self, spec: HostSpec, market: Any) -> None:
+        super().__init__(spec, market)
+        self._runner = HostRunner(spec.host, first_epoch(spec.start), spec.uncovered)
+        self._reported_ns = 0
+        self._round_began_ns = 0
+        self._round: Iterator[str] = iter(())
+        self._failures_noted = 0
+
+    def _seat(self, instance: Instance, streams: Sequence[str], /) -> None:
+        self._runner.add(instance, streams, is_live=False)
+
+    def _relive(self, name: str, through: int, events: Sequence[SliceEvent], /) -> None:
+        self._runner.relive(name, through, events)
+
+    def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
+        self._runner.go_live(name, live_from, events)
+
+    def _wanted(self) -> dict[str, int]:
+        return self._runner.wanted
+
+    def _command(self, name: str, command: Command, /) -> None:
+        self._runner.command(name, command)
+
+    def _dismiss(self, name: str, /) -> None:
+        self._runner.remove(name)
+
+    def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
+        """Go round all instances, a few at a time."""
+        now = time.monotonic_ns()
+        if not is_quiet and now - self._reported_ns < SIGN_OF_LIFE_NS:
+            return None
+        due = list(islice(self._round, STATUSES_AT_ONCE))
+        if not due and now - self._round_began_ns >= ROUND_EVERY_NS:
+            self._round_began_ns = now
+            self._round = iter(tuple(self._instances))
+        if not due and now - self._reported_ns < SIGN_OF_LIFE_NS:
+            return None
+        self._reported_ns = now
+        self._note_failures()
+        return [
+            status_of(self._instances[name], lag=self._lag(name))
+            for name in due
+            if name in self._instances
+        ]
+
+    def _note_failures(self) -> None:
+        """Let instances that the runner had to drop say so themselves."""
+        for name, cause in list(self._runner.failed.items())[self._failures_noted :]:
+            self._failures_noted += 1
+            if name in self._instances:
+                self._instances[name].fail(cause)
+
+    def _lag(self, name: str) -> int:
+        return 0 if name in self._runner.failed else self._runner.queued(name)

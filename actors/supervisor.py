@@ -1,0 +1,243 @@
+"""The reconcile loop's one round: look, remember, plan, carry out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from actors.fleet import Fleet
+from actors.members import HostProcess, Member
+from actors.order_manager import DecisionProgress
+from actors.requests import AskOutcomes, Obey
+from engine.config import Isolation
+from engine.errors import ChorusError
+from engine.instance import Command, Pause, Resume, Status, Stop
+from engine.supervision import (
+    Action,
+    Actual,
+    Adopt,
+    Desired,
+    EndHost,
+    FailStrategy,
+    History,
+    Move,
+    PauseStrategy,
+    RecoverHost,
+    ResumeStrategy,
+    StartHost,
+    StopStrategy,
+    SupervisionSettings,
+    observe,
+    plan,
+)
+
+__all__ = ["Supervisor"]
+
+
+class Supervisor:
+    """Makes the actual state of the fleet the desired one.
+
+    Args:
+        fleet: Carries the actions out.
+        settings: The limits.
+        pooled_hosts: Hosts to spread pooled strategies over.
+        history: What an earlier life of the manager remembered.
+        remember: Called with a history that has changed, before anything acts on it.
+        store: Called when a host has been started, to store what the strategies are.
+
+    Attributes:
+        history: What is remembered of hosts and strategies.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: SupervisionSettings,
+        *,
+        pooled_hosts: int,
+        history: History,
+        remember: Callable[[History], None],
+        store: Callable[[], None],
+    ) -> None:
+        self._fleet = fleet
+        self._settings = settings
+        self._pooled_hosts = pooled_hosts
+        self.history = history
+        self._remember = remember
+        self._store = store
+        self._watched_since = time.monotonic()
+        self._random = random.Random()  # noqa: S311 - jitter
+
+    def is_settled(self) -> bool:
+        """Tell whether every strategy that is wanted takes part or was given up."""
+        hosts = self._fleet.hosts.values()
+        running = {name for host in hosts if host.state == "running" for name in host.carried}
+        return all(
+            member.id in running or member.is_set_aside
+            for member in self._fleet.members.values()
+            if member.wanted in ("running", "paused")
+        ) and not any(host.state == "starting" for host in hosts)
+
+    def strikes_of(self, member: Member) -> str:
+        """Return what is held against a strategy that goes on nevertheless; empty if nothing is."""
+        causes = self.history.strategy(member.id, member.version).causes
+        return f"strike {len(causes)}: {causes[-1]}" if causes else ""
+
+    def reconcile(self, progress: DecisionProgress, published: int) -> None:
+        """Do what there is to do now.
+
+        Args:
+            progress: How far deciding has come.
+            published: Newest slice published.
+
+        Raises:
+            ServiceAwayError: A service is away; the rest is left to the next round.
+        """
+        owing = {owed.host: owed for owed in progress.owing}
+        actual = self._look(progress, published)
+        settings, fleet = self._settings, self._fleet
+        wanted = (member.desired() for member in fleet.members.values())
+        desired = Desired(
+            tuple(strategy for strategy in wanted if strategy is not None), self._pooled_hosts
+        )
+        observed = observe(self.history, actual, settings, self._random)
+        actions = plan(desired, actual, observed, settings)
+        history = observed.with_actions(actions)
+        if _lasting(history) != _lasting(self.history):
+            self._remember(history)
+        self.history = history
+        for action in actions:
+            self._carry_out(action, set(owing))
+        if any(isinstance(action, StartHost | RecoverHost) for action in actions):
+            self._store()
+        self._let_go_of_the_rest()
+
+    def _look(self, progress: DecisionProgress, published: int) -> Actual:
+        now, hosts = time.monotonic(), []
+        owing = {owed.host: owed for owed in progress.owing}
+        for host in list(self._fleet.hosts.values()):
+            host.look()
+            owed = owing.get(host.id)
+            is_current = owed is not None and owed.start == host.start
+            hosts.append(
+                host.actual(
+                    answered=progress.through.get(host.id, -1),
+                    owes_since=now - owed.waited_s if owed is not None and is_current else None,
+                    busy_with=self._fleet.busy_with(host),
+                )
+            )
+        strategies = {
+            member.id: member.actual() for member in self._fleet.members.values() if member.started
+        }
+        return Actual(
+            hosts=tuple(hosts),
+            strategies=strategies,
+            now=now,
+            feed_slice=published,
+            watched_since=self._watched_since,
+        )
+
+    # ------------------------------------------------------------------ actions
+
+    def _carry_out(self, action: Action, owing: set[str]) -> None:
+        fleet = self._fleet
+        if isinstance(action, StartHost):
+            fleet.start(action.id, action.epoch, action.kind, action.instances)
+        elif isinstance(action, RecoverHost):
+            kind: Isolation = "dedicated" if action.id in fleet.members else "pooled"
+            fleet.start(action.id, action.epoch, kind, action.instances)
+        elif isinstance(action, EndHost):
+            self._end(action, owing)
+        elif isinstance(action, Move):
+            fleet.move(action.instance, action.to_host)
+        elif isinstance(action, PauseStrategy):
+            self._pause(fleet.members[action.id], action.cause)
+        elif isinstance(action, ResumeStrategy):
+            self._obey(fleet.members[action.id], Resume())
+        elif isinstance(action, StopStrategy):
+            self.take_out(fleet.members[action.id], action.reason)
+        elif isinstance(action, FailStrategy):
+            self._set_aside(fleet.members[action.id], Status.ERROR, action.cause)
+        elif isinstance(action, Adopt):
+            fleet.hosts[action.id].is_found = False
+
+    def _end(self, action: EndHost, owing: set[str]) -> None:
+        fleet = self._fleet
+        host = fleet.hosts.get(action.id)
+        if host is None or host.start != action.epoch:
+            return
+        was_running = host.state == "running"
+        offender = fleet.busy_with(host)
+        fleet.end(host, action.reason)
+        if was_running and host.id in owing and offender is not None:
+            # It blocks: nobody waits for it again. It may come back later, as a newcomer.
+            fleet.leave(host.id, [offender], action.reason)
+
+    def _pause(self, member: Member, cause: str) -> None:
+        if self._fleet.host_of(member.id) is None:
+            self._set_aside(member, Status.PAUSED, cause)
+        else:
+            self._obey(member, Pause())
+
+    def _obey(self, member: Member, command: Command) -> None:
+        host = self._fleet.host_of(member.id)
+        if host is not None:
+            self._fleet.ask(host, Obey(member.id, command))
+
+    def _set_aside(self, member: Member, status: Status, cause: str) -> None:
+        member.set_aside(status, cause)
+        self._leave_everywhere(member.id, cause)
+
+    def take_out(self, member: Member, reason: str) -> None:
+        """Stop a strategy and take it out of its host; its position and protection stay.
+
+        Raises:
+            ServiceAwayError: A service is away.
+        """
+        fleet = self._fleet
+        host = fleet.host_of(member.id)
+        if host is not None:
+            # One that does not answer is taken out all the same, only without last words.
+            self._last_words(host, member)
+        member.set_aside(Status.STOPPED, reason)
+        self._leave_everywhere(member.id, reason)
+        if host is not None:
+            fleet.dismiss(host, member.id)
+
+    def _last_words(self, host: HostProcess, member: Member) -> None:
+        fleet = self._fleet
+        try:
+            fleet.ask(host, Obey(member.id, Stop()))
+            outcomes = fleet.ask(host, AskOutcomes([member.id])).outcomes
+        except ChorusError:
+            return
+        member.outcome = outcomes[0] if outcomes else None
+
+    def _leave_everywhere(self, name: str, reason: str) -> None:
+        for host_id in self._fleet.places_of(name):
+            self._fleet.leave(host_id, [name], reason)
+
+    def _let_go_of_the_rest(self) -> None:
+        """Wait for nobody whose host has ended and who does not come back."""
+        fleet = self._fleet
+        for host in fleet.hosts.values():
+            if host.state != "ended":
+                continue
+            for name in list(host.carried):
+                member = fleet.members[name]
+                if member.is_set_aside or member.wanted in (None, "stopped"):
+                    host.carried.remove(name)
+
+
+def _lasting(history: History) -> History:
+    """Return what has to outlive the manager; the rest changes with every slice."""
+    return History(
+        history.strategies,
+        {
+            name: replace(record, behind_since=None, progressed_at=None)
+            for name, record in history.hosts.items()
+        },
+    )
