@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
@@ -15,6 +16,7 @@ from actors.control import ControlHub, HostReport
 from actors.core import Core
 from actors.host import HostSpec, Prepared
 from actors.members import HostProcess, Member
+from actors.plate import running_on
 from actors.pool import StrategyHost
 from actors.requests import (
     Admit,
@@ -55,20 +57,23 @@ class Fleet:
 
     Args:
         config: The run.
-        endpoints: The engine's data plane.
+        folder: Private folder of the engine, for sockets.
         namespace: Ray's namespace for the names of actors.
 
     Attributes:
         members: Every strategy, by id.
         hosts: The newest start of every host, by id.
         core: Market data and the order manager.
+        endpoints: The engine's data plane.
     """
 
     core: Core
 
-    def __init__(self, config: RunConfig, endpoints: Endpoints, namespace: str) -> None:
+    def __init__(self, config: RunConfig, folder: str, namespace: str) -> None:
         self._config = config
-        self._endpoints = endpoints
+        self._folder = folder
+        endpoints = Endpoints.in_folder(Path(folder))
+        self.endpoints = endpoints
         self._namespace = namespace
         self._control = ControlHub(endpoints, self._take_report)
         self._starters = ThreadPoolExecutor(max_workers=WAVE, thread_name_prefix="start")
@@ -189,7 +194,7 @@ class Fleet:
         """Return the instance that runs in a host, or ran when its process ended."""
         if host.kind == "dedicated":
             return host.carried[0] if host.carried else None
-        return None
+        return running_on(self._folder, host.name)
 
     def _bring_up(self, host: HostProcess) -> None:
         """Start a process and lead it to the present; runs in a thread of its own."""
@@ -222,7 +227,8 @@ class Fleet:
             strategies=specs,
             instruments=instruments_by_symbol(config.instruments),
             uncovered=facts.uncovered if facts is not None else (),
-            endpoints=self._endpoints,
+            endpoints=self.endpoints,
+            folder=self._folder,
         )
         host.actor = spawn(
             StrategyActor if host.kind == "dedicated" else StrategyHost,

@@ -73,6 +73,7 @@ class HostSpec(msgspec.Struct, frozen=True):
         instruments: Trading rules of all symbols.
         uncovered: Streams whose candles may miss prices their symbol's orders are matched on.
         endpoints: The engine's data plane.
+        folder: Private folder of the engine on this machine.
     """
 
     host: str
@@ -81,6 +82,7 @@ class HostSpec(msgspec.Struct, frozen=True):
     instruments: dict[str, Instrument]
     uncovered: tuple[str, ...]
     endpoints: Endpoints
+    folder: str
 
 
 class Prepared(msgspec.Struct, frozen=True):

@@ -126,16 +126,18 @@ class StrategyManager:
     def _open(self) -> None:
         """Read what an earlier life has left; start the services or find them."""
         plan, config = self._plan, self._plan.config
-        endpoints = Endpoints.in_folder(Path(plan.folder))
         self._memory = ManagerMemory(Path(plan.state), sync=plan.is_durable)
-        self._fleet = Fleet(config, endpoints, plan.namespace)
+        self._fleet = Fleet(config, plan.folder, plan.namespace)
         self._fleet.members = self._memory.members(config, plan.plugin_files)
-        self._core = self._fleet.core = self._spawn_core(endpoints)
+        self._core = self._fleet.core = self._spawn_core(self._fleet.endpoints)
+        limit_mb = config.placement.memory_limit_mb
         window_s = config.arbitration.window_ms / 1000
         self._supervisor = Supervisor(
             self._fleet,
             SupervisionSettings(
-                block_after_s=window_s, ping_within_s=max(SHORTEST_SILENCE_S, 2 * window_s)
+                block_after_s=window_s,
+                ping_within_s=max(SHORTEST_SILENCE_S, 2 * window_s),
+                memory_limit_bytes=None if limit_mb is None else limit_mb * 1_000_000,
             ),
             pooled_hosts=config.placement.hosts_or_default,
             history=self._memory.history,

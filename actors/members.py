@@ -11,6 +11,7 @@ import ray
 from msgspec.structs import replace
 from ray.exceptions import RayActorError, RayTaskError
 
+from actors.processes import unique_memory
 from actors.requests import StrategySpec
 from actors.services import failure_text
 from actors.wire import first_epoch, start_name, start_of
@@ -23,6 +24,8 @@ from engine.supervision import ActualHost, ActualStrategy, DesiredStrategy
 __all__ = ["HostProcess", "Member"]
 
 Wanted = Literal["running", "paused", "stopped"]
+
+WEIGH_EVERY_S = 2.0
 
 
 class Member:
@@ -147,6 +150,8 @@ class HostProcess:
         self.is_found = False
         self.has_reported = threading.Event()
         self.process = 0
+        self._memory_bytes = 0
+        self._weighed_at = 0.0
         self._alive: Any = None
 
     @classmethod
@@ -203,6 +208,12 @@ class HostProcess:
             cause = failure_text(error)
         self.end(cause)
 
+    def weigh(self, now: float) -> None:
+        """Look now and then how much memory the process uses."""
+        if self.process and now - self._weighed_at >= WEIGH_EVERY_S:
+            self._weighed_at = now
+            self._memory_bytes = unique_memory(self.process)
+
     def actual(
         self, *, answered: int, owes_since: float | None, busy_with: str | None
     ) -> ActualHost:
@@ -225,6 +236,7 @@ class HostProcess:
             answered_at=waited_since,
             pinged_at=max(self.heard_at, self.running_since),
             busy_with=busy_with,
+            memory_bytes=self._memory_bytes,
             waits=owes_since is None,
             is_found=self.is_found,
         )

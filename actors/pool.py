@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from actors.host import Host, HostSpec
-from actors.wire import first_epoch
+from actors.plate import open_plate
+from actors.wire import first_epoch, start_name
 from engine.instance import Command, Instance
 from engine.report import status_of
 from engine.sequencing import HostRunner, SliceEvent
@@ -30,7 +31,12 @@ class StrategyHost(Host):
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         super().__init__(spec, market)
-        self._runner = HostRunner(spec.host, first_epoch(spec.start), spec.uncovered)
+        self._runner = HostRunner(
+            spec.host,
+            first_epoch(spec.start),
+            spec.uncovered,
+            plate=open_plate(spec.folder, start_name(spec.host, spec.start)),
+        )
         self._reported_ns = 0
         self._round_began_ns = 0
         self._round: Iterator[str] = iter(())

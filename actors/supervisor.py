@@ -120,6 +120,8 @@ class Supervisor:
         owing = {owed.host: owed for owed in progress.owing}
         for host in list(self._fleet.hosts.values()):
             host.look()
+            if self._settings.memory_limit_bytes is not None and host.kind == "dedicated":
+                host.weigh(now)
             owed = owing.get(host.id)
             is_current = owed is not None and owed.start == host.start
             hosts.append(

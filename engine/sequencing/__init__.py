@@ -13,10 +13,12 @@ from engine.sequencing.messages import (
     SliceDecision,
     SliceEvent,
 )
+from engine.sequencing.plate import PLATE_BYTES, read_plate
 from engine.sequencing.records import Record, Recorder
 from engine.sequencing.runner import InstanceRunner
 
 __all__ = [
+    "PLATE_BYTES",
     "Answer",
     "CandleBatch",
     "Coordinator",
@@ -31,4 +33,5 @@ __all__ = [
     "SliceCommand",
     "SliceDecision",
     "SliceEvent",
+    "read_plate",
 ]

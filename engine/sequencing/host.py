@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
+from mmap import mmap
 from time import monotonic_ns
 from typing import Generic
 
@@ -28,6 +29,7 @@ from engine.sequencing.messages import (
     SliceEvent,
 )
 from engine.sequencing.outbox import Outbox
+from engine.sequencing.plate import NOBODY, PLATE_BYTES, read_plate
 from engine.sequencing.route import Route
 from engine.sequencing.schedule import Schedule
 from engine.sequencing.seat import InstanceT, Seat, State
@@ -45,7 +47,7 @@ _BLOCKED, _HELD, _GONE = State.BLOCKED, State.HELD, State.GONE
 class HostRunner(Generic[InstanceT]):
     """Many instances in one process on one participant line.
 
-    Not thread-safe: the data-plane loop of one actor owns it; `current` may be read from anywhere.
+    Not thread-safe: the data-plane loop of one actor owns it.
     The calls are those of `InstanceRunner`. If the instances listen to more than one stream
     together, progress is reported with the calls of `mark`.
 
@@ -57,21 +59,29 @@ class HostRunner(Generic[InstanceT]):
         failed: Why an instance was dropped, by its id, in the order it happened. That an exception
             reaches the host at all is a defect of the instance or of the engine: strategy code is
             contained by the instance itself.
-        current: Instance that runs at this moment and since when (`time.monotonic_ns`).
 
     Args:
         host: Participant id.
         epoch: Number of this start.
         uncovered: As the attribute.
+        plate: Where the id of the instance that runs is written, `PLATE_BYTES` long. In memory
+            that outlives the process it says who ran when it died.
     """
 
-    def __init__(self, host: str, epoch: int, uncovered: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        host: str,
+        epoch: int,
+        uncovered: Collection[str] = (),
+        *,
+        plate: bytearray | mmap | None = None,
+    ) -> None:
         self.host = host
         self.epoch = epoch
         self.uncovered = frozenset(uncovered)
         self.matched = -1
         self.failed: dict[str, str] = {}
-        self.current: tuple[str, int] | None = None
+        self._plate = bytearray(PLATE_BYTES) if plate is None else plate
         self._seats: dict[str, Seat[InstanceT]] = {}
         self._dropped: dict[str, Seat[InstanceT]] = {}
         self._routes: dict[str, Route[InstanceT]] = {}
@@ -90,6 +100,11 @@ class HostRunner(Generic[InstanceT]):
         self._is_to_repeat = False
 
     # ------------------------------------------------------------------ who is here
+
+    @property
+    def current(self) -> str | None:
+        """Return the instance that runs at this moment; None between instances."""
+        return read_plate(self._plate)
 
     @property
     def instances(self) -> tuple[str, ...]:
@@ -319,7 +334,7 @@ class HostRunner(Generic[InstanceT]):
     def _contain(self, seat: Seat[InstanceT], call: Callable[[], None]) -> None:
         """Call into an instance; what escapes ends it and nobody else."""
         since = monotonic_ns()
-        self.current = (seat.id, since)
+        self._plate[:] = seat.plate
         try:
             call()
         except KeyboardInterrupt:
@@ -328,7 +343,7 @@ class HostRunner(Generic[InstanceT]):
             self._fail(seat, error)
         finally:
             seat.cpu_ns += monotonic_ns() - since
-            self.current = None
+            self._plate[:] = NOBODY
 
     def _fail(self, seat: Seat[InstanceT], error: BaseException) -> None:
         # Not the exception itself: its traceback would keep everything it passed alive.
@@ -485,7 +500,7 @@ class HostRunner(Generic[InstanceT]):
                 if seat.state is not _READY:
                     continue
                 seat.matched = matched
-                self.current = (seat.id, since)
+                self._plate[:] = seat.plate
                 is_long = may_continue is not None and seat.queued > _LONG_QUEUE
                 try:
                     self._schedule.settle(
@@ -501,7 +516,7 @@ class HostRunner(Generic[InstanceT]):
                 if may_continue is not None and ready and not may_continue():
                     return True
         finally:
-            self.current = None
+            self._plate[:] = NOBODY
         return False
 
     def _run_quiet(self, may_continue: Callable[[], bool] | None) -> bool:
@@ -522,7 +537,7 @@ class HostRunner(Generic[InstanceT]):
                 if seat.state is not _QUIET or may_be_long or stopped:
                     self._hand(seat, stream, entries)
                     continue
-                self.current = (seat.id, since)
+                self._plate[:] = seat.plate
                 try:
                     if not seat.sprint(entries):
                         seat.last = last

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 from engine.sequencing.messages import SliceCommand, SliceDecision, SliceEvent
+from engine.sequencing.plate import plate_of
 from engine.sequencing.runner import InstanceRunner, RunnableInstance
 from engine.sequencing.timeline import Entry, Life, Timeline
 from engine.types import Candle
@@ -48,7 +49,7 @@ class Seat(InstanceRunner, Generic[InstanceT]):
 
     # What every candle touches is kept out of the runner's dict: with thousands of instances each
     # of these is a cache miss.
-    __slots__ = ("cpu_ns", "hosted", "id", "last", "newest", "state")
+    __slots__ = ("cpu_ns", "hosted", "id", "last", "newest", "plate", "state")
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Seat(InstanceRunner, Generic[InstanceT]):
             instance, host=host, epoch=0, streams=streams, is_live=is_live, uncovered=uncovered
         )
         self.id = instance.id
+        self.plate = plate_of(instance.id)
         self.hosted = instance
         self.state = _IDLE if is_live else _HELD
         self.last: Candle | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sequencing import Release, SliceEvent
+from engine.sequencing import PLATE_BYTES, HostRunner, Release, SliceEvent, read_plate
 from engine.types import Candle, Decision, OrderEvent
 from tests.engine.sequencing.scripted import (
     OTHER,
@@ -82,8 +82,8 @@ def test_an_interrupt_from_the_keyboard_passes() -> None:
     assert not host.failed
 
 
-def test_who_runs_and_since_when_can_be_seen_from_outside() -> None:
-    seen: list[tuple[str, int] | None] = []
+def test_who_runs_can_be_seen_from_outside() -> None:
+    seen: list[str | None] = []
 
     class Watched(Recorder):
         def on_candle(self, candle: Candle) -> Decision | None:
@@ -97,11 +97,25 @@ def test_who_runs_and_since_when_can_be_seen_from_outside() -> None:
     host.offer(a_batch(0, 2))
     host.run()
     host.release(Release(1, [SliceEvent(1, canceled("it", "b"))]))
-    assert [None if entry is None else entry[0] for entry in seen] == ["a", "a", "b", "b", "b"]
-    starts = [entry[1] for entry in seen if entry is not None]
-    assert starts == sorted(starts)
-    assert starts[0] == starts[1]
+    assert seen == ["a", "a", "b", "b", "b"]
     assert host.current is None
+
+
+def test_who_ran_is_written_where_it_was_asked_for() -> None:
+    plate = bytearray(PLATE_BYTES)
+    found: list[str | None] = []
+
+    class Watched(Recorder):
+        def on_candle(self, candle: Candle) -> Decision | None:
+            found.append(read_plate(plate))
+            return None
+
+    host: HostRunner[Recorder] = HostRunner("it", 1, plate=plate)
+    host.add(Watched("x" * 64), (STREAM,))
+    host.offer(a_batch(0, 1))
+    host.run()
+    assert found == ["x" * 64]
+    assert read_plate(plate) is None
 
 
 def test_time_is_booked_to_the_instance_that_used_it(monkeypatch: pytest.MonkeyPatch) -> None:
