@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import worker as ray_worker
 
 from engine.errors import ConfigError
 
@@ -74,6 +75,9 @@ def _start_ray(
     thread: ThreadPoolExecutor, actors: int, folder: Path, meanwhile: Callable[[], object]
 ) -> None:
     """Start Ray in another thread, so that this one keeps serving signals."""
+    # Ray prints on standard output that a worker has died, whatever it is told about logging. Here
+    # that is the supervision's business, and standard output may be somebody's JSON.
+    ray_worker.print_to_stdstream = _discard
     # Outside the main thread Ray sets no handler that ends the program, and warns that it did not.
     logging.getLogger("ray").setLevel(logging.ERROR)
     starting = thread.submit(
@@ -90,6 +94,12 @@ def _start_ray(
         meanwhile()
     meanwhile()
     starting.result()
+
+
+def _discard(data: dict[str, Any], ignore_prefix: bool) -> None:  # noqa: FBT001 - Ray's signature
+    """Take what Ray would print."""
+    del ignore_prefix
+    logging.getLogger("ray").debug("%s", data.get("lines"))
 
 
 def _home() -> Path:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ import msgspec
 import zmq
 
 from actors.control import ControlLine
+from actors.processes import settle_memory
 from actors.requests import (
     Admit,
     AskOutcomes,
@@ -266,9 +266,7 @@ class Host(ABC):
         everything = _poller(self._dealer, self._control.socket, self._subscriber)
         runner = self._runner
         more = True
-        # Everything imported and built so far stays. Looking through it again and again would cost
-        # tens of milliseconds each time, in the middle of some candle.
-        gc.freeze()
+        settle_memory()
         while True:
             is_held = runner.awaits_release
             poller = (orders_only if is_held else everything) if self._is_live else preparing
@@ -392,7 +390,7 @@ class Host(ABC):
         self._newcomers = [name for name in self._newcomers if name not in settled]
         if not self._newcomers:
             self._is_live = True
-            gc.freeze()
+            settle_memory()
 
     def _read_log(self) -> None:
         """Queue everything that was published so far and somebody here has not seen."""

@@ -98,7 +98,10 @@ def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind
 
 
 def test_strategies_that_raise_hang_or_exit_disturb_nobody(
-    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]], tmp_path: Path
+    a_run: Callable[..., RunConfig],
+    a_strategy: Callable[..., dict[str, object]],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     for name, what in [
         ("Raises", 'raise ValueError("boom at candle 300")'),
@@ -138,6 +141,7 @@ def test_strategies_that_raise_hang_or_exit_disturb_nobody(
     assert "no progress beyond slice" in found["loops"].cause
     assert "strike 3" in found["exits"].cause
     assert "process ended" in found["exits"].cause
+    assert capfd.readouterr().out == "", "standard output may be somebody's JSON"
 
 
 class Control:
