@@ -23,10 +23,9 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.harness import machine_line, percentiles, repeat
-from benchmarks.workloads import macd_rsi
+from benchmarks.workloads import one_of_many, run_of
 from engine.catalog import default_folders, discover
 from engine.config import RunConfig
 from engine.instance import Instance, build
@@ -42,35 +41,6 @@ BATCH_SLICES = 128
 SYMBOLS = 300
 WARM_SLICES = 60
 """Candles before the clock starts: every indicator is ready after 34."""
-
-SMALL_BUFFER = 100
-"""Candles each of 10,000 instances keeps; the default of 1,000 takes 54 KB an instance."""
-
-
-def a_strategy(name: str, symbol: str, *, idle: bool, stretch: int = 0) -> dict[str, Any]:
-    """Return a MACD + RSI strategy; `stretch` makes its indicators slower than the usual ones."""
-    macd = {"fastPeriod": 12, "slowPeriod": 26 + stretch, "signalPeriod": 9}
-    return macd_rsi(
-        name,
-        idle=idle,
-        symbol=symbol,
-        indicators={"macd": macd, "rsi": {"period": 14}},
-        sizing={"mode": "fixed_quantity", "value": 1},
-        bufferCandles=SMALL_BUFFER,
-        capital=1_000_000,
-    )
-
-
-def a_run(strategies: list[dict[str, Any]], symbols: list[str], candles: int) -> RunConfig:
-    """Return a run of strategies over synthetic symbols."""
-    quoted = [{"symbol": symbol, "startPrice": 40000} for symbol in symbols]
-    return RunConfig.model_validate(
-        {
-            "market": {"synthetic": {"symbols": quoted, "candles": candles, "seed": 3}},
-            "accounts": [{"id": "paper", "balances": {"USDT": 10_000_000_000}}],
-            "strategies": strategies,
-        }
-    )
 
 
 def instances_of(config: RunConfig) -> list[Instance]:
@@ -113,8 +83,8 @@ def in_parts(market: Market) -> list[list[MarketSlice]]:
 def idle(instances: int, slices: int) -> Mapping[str, float]:
     """Measure instances of one stream that never want anything, from offer to answer."""
     names = [f"s{n:05d}" for n in range(instances)]
-    strategies = [a_strategy(name, "BTC/USDT", idle=True) for name in names]
-    config = a_run(strategies, ["BTC/USDT"], BATCH_SLICES + slices)
+    strategies = [one_of_many(name, "BTC/USDT", idle=True) for name in names]
+    config = run_of(strategies, ["BTC/USDT"], BATCH_SLICES + slices)
     host = a_host(config)
     warm, *parts = (
         list(batches(part)) for part in in_parts(open_market(config.market, host.streams))
@@ -145,10 +115,10 @@ def idle(instances: int, slices: int) -> Mapping[str, float]:
 def trading(instances: int, slices: int, *, same: bool) -> Mapping[str, float]:
     """Measure host, coordinator and order manager together."""
     strategies = [
-        a_strategy(f"s{n:05d}", "BTC/USDT", idle=False, stretch=0 if same else n % 50)
+        one_of_many(f"s{n:05d}", "BTC/USDT", idle=False, stretch=0 if same else n % 50)
         for n in range(instances)
     ]
-    config = a_run(strategies, ["BTC/USDT"], BATCH_SLICES + slices)
+    config = run_of(strategies, ["BTC/USDT"], BATCH_SLICES + slices)
     host = a_host(config)
     market = open_market(config.market, host.streams)
     parts = [(list(batches(part)), part) for part in in_parts(market)]
@@ -212,9 +182,9 @@ def paced(instances: int, slices: int) -> Mapping[str, float]:
     """Measure one candle of every symbol at once, ms from the first offer to the answer."""
     symbols = [f"S{n:03d}/USDT" for n in range(SYMBOLS)]
     strategies = [
-        a_strategy(f"s{n:05d}", symbols[n % SYMBOLS], idle=True) for n in range(instances)
+        one_of_many(f"s{n:05d}", symbols[n % SYMBOLS], idle=True) for n in range(instances)
     ]
-    config = a_run(strategies, symbols, WARM_SLICES + slices)
+    config = run_of(strategies, symbols, WARM_SLICES + slices)
     host = a_host(config)
     market = open_market(config.market, host.streams)
     gc.collect()

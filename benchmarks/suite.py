@@ -26,6 +26,8 @@ PLACES = {
     "B-START": "benchmarks.start_up:START_UP",
     "B-MEMORY": "benchmarks.start_up:MEMORY",
     "B-SCALE": "benchmarks.scale:SCENARIO",
+    "B-POOL-FANOUT": "benchmarks.pool_fanout:SCENARIO",
+    "B-POOL-REPLAY": "benchmarks.pool_replay:SCENARIO",
 }
 """Id -> module and name of the scenario; a module is imported only when it is chosen."""
 
