@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.catalog import LoadedType
 from engine.config import RunConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder
 from engine.market.identity import market_identity
 
@@ -37,8 +38,8 @@ def open_run_folder(
         resume: Continue the run in the folder.
 
     Raises:
-        ConfigError: There is no run to continue or one already, or it is not this one.
-        JournalError: The folder cannot be used, or another engine uses it.
+        ConfigError: There is no run to continue or one already, it is not this one, the folder
+            cannot be used, or another engine uses it.
         DataError: A candle file cannot be read.
     """
     now = Manifest.of(
@@ -48,19 +49,31 @@ def open_run_folder(
         plugins={name: loaded.code_hash for name, loaded in types.items()},
     )
     if not resume:
-        if RunFolder.exists(path):
+        with _as_option():
+            is_taken = RunFolder.exists(path)
+        if is_taken:
             raise ConfigError(
                 f"--state {path}: holds a run already; add --resume to continue it, or name "
                 "another folder"
             )
-        return RunFolder.create(path, now)
-    folder = RunFolder.open(path)
-    try:
+        with _as_option():
+            return RunFolder.create(path, now)
+    with _as_option():
+        folder = RunFolder.open(path)
+    with contextlib.ExitStack() as undo:
+        undo.callback(folder.close)
         _require_same(path, folder.manifest, now)
-    except ConfigError:
-        folder.close()
-        raise
+        undo.pop_all()
     return folder
+
+
+@contextlib.contextmanager
+def _as_option() -> Iterator[None]:
+    """Say of a folder that cannot be used which option named it: nothing has started so far."""
+    try:
+        yield
+    except (ConfigError, JournalError) as error:
+        raise ConfigError(f"--state {error}") from error
 
 
 def _lasting(config: RunConfig) -> dict[str, Any]:

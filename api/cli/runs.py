@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
+from api.cli.boundary import short
 from api.cli.columns import report_console
 from api.cli.live import view_for
 from api.cli.preflight import prepare
@@ -124,6 +126,8 @@ def run(
     """
     if resume and state is None:
         raise ConfigError("--resume: needs --state FOLDER, the folder the run was started with")
+    if state is not None:
+        check_name(state)
     chosen = parse_speed(speed)
     prepared = prepare(config, replay or [], report)
     if chosen is None and replay:
@@ -131,9 +135,7 @@ def run(
         chosen = "max"
     if chosen is not None:
         prepared = prepared.at_speed(chosen)
-    # Ray takes seconds to import; the other commands and every message about input need not wait.
-    from actors.engine import run_engine  # noqa: PLC0415 - see above
-    from actors.state import open_run_folder  # noqa: PLC0415 - see above
+    from actors.state import open_run_folder  # noqa: PLC0415 - other commands start without it
 
     run_config = prepared.config
     with ExitStack() as stack:
@@ -147,6 +149,9 @@ def run(
                 resume=resume,
             )
             stack.enter_context(folder)
+        # Ray takes seconds to import; the other commands and messages about input need not wait.
+        from actors.engine import run_engine  # noqa: PLC0415 - see above
+
         stop = stack.enter_context(StopRequest())
         with view_for(report_console(), run_config.name, quiet=quiet or json) as view:
             result = run_engine(
@@ -207,6 +212,21 @@ def parse_speed(text: str | None) -> Literal["max"] | float | None:
             "60 plays an hour in a minute"
         )
     return speed
+
+
+def check_name(state: Path) -> None:
+    """Refuse a name no folder has, in short; what else may be wrong is found when it is opened.
+
+    Raises:
+        ConfigError: The file system does not take it.
+    """
+    try:
+        state.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(
+                f"--state {short(str(state))}: no usable name of a folder: {error.strerror}"
+            ) from error
 
 
 def deliver(
