@@ -212,7 +212,7 @@ class Core:
         """Let everybody find the services that are new, and tell those what they missed."""
         market, orders = self.market.handle, self.orders.handle
         if not self.market.is_ready:
-            for host in self._subscribers():
+            for host in filter(lambda each: each.streams, self._subscribers()):
                 call(market.subscribe.remote(host.id, host.streams))
         self._await_attached()
         if not self.orders.is_ready:

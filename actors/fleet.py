@@ -199,8 +199,7 @@ class Fleet:
     def _bring_up(self, host: HostProcess) -> None:
         """Start a process and lead it to the present; runs in a thread of its own."""
         try:
-            self._start_process(host)
-            if not host.carried and host.kind == "dedicated":
+            if not self._start_process(host):
                 host.end("nothing to carry")
                 return
             self._patiently(host, lambda: self._subscribe(host))
@@ -217,7 +216,9 @@ class Fleet:
         finally:
             self.wake()
 
-    def _start_process(self, host: HostProcess) -> None:
+    def _start_process(self, host: HostProcess) -> bool:
+        """Start a process; tell whether it was worth it."""
+        is_empty = not host.carried
         specs = tuple(self.members[name].spec(self._config) for name in host.carried)
         config = self._config
         facts = self.core.facts
@@ -246,6 +247,7 @@ class Fleet:
         for name, cause in prepared.failures.items():
             self._could_not_build(host, name, cause)
         host.streams = self._streams_of(host.carried)
+        return is_empty or bool(host.carried)
 
     def _could_not_build(self, host: HostProcess, name: str, cause: str) -> None:
         if name in host.carried:
@@ -256,7 +258,8 @@ class Fleet:
         return tuple(dict.fromkeys(s for name in names for s in self.members[name].config.streams))
 
     def _subscribe(self, host: HostProcess) -> None:
-        call(self.core.market.handle.subscribe.remote(host.id, host.streams))
+        if host.streams:
+            call(self.core.market.handle.subscribe.remote(host.id, host.streams))
 
     def _patiently(self, host: HostProcess, step: Callable[[], T]) -> T:
         """Carry out a step that may be repeated; wait while market data or orders are away."""

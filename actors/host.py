@@ -260,6 +260,7 @@ class Host(ABC):
 
     def run(self) -> None:
         """Process candles until the process is ended."""
+        self._await_first_instance()
         # Order events are for an instance that knows its past: until it is live they wait unread.
         preparing = _poller(self._control.socket, self._subscriber)
         orders_only = _poller(self._dealer, self._control.socket)
@@ -284,6 +285,14 @@ class Host(ABC):
             more = runner.run(may_continue=self._may_continue)
             self._send_answer()
             self._report(is_quiet=False)
+
+    def _await_first_instance(self) -> None:
+        """Serve requests until there is an instance: it moves here once this process is up."""
+        poller = _poller(self._control.socket)
+        while not self._instances:
+            if poller.poll(IDLE_MS):
+                self._control.serve(self._handle, is_due=lambda _: True)
+            self._control.report([])
 
     def _send_answer(self) -> None:
         answer = self._runner.answer()

@@ -58,6 +58,8 @@ class StrategyActor(Host):
     def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
         # Nobody waits for a status, everybody for answers: in a quiet moment it goes out often,
         # between two candles of a burst seldom.
+        if not self._instances:
+            return []
         now = time.monotonic_ns()
         elapsed_ns = now - self._reported_ns
         if elapsed_ns < (STATUS_EVERY_NS if is_quiet else STATUS_AT_LEAST_EVERY_NS):
