@@ -16,6 +16,7 @@ from engine.sequencing.messages import (
 from engine.sequencing.plate import PLATE_BYTES, read_plate
 from engine.sequencing.records import Record, Recorder
 from engine.sequencing.runner import InstanceRunner
+from engine.sequencing.stored import SeatState, Stored
 
 __all__ = [
     "PLATE_BYTES",
@@ -29,9 +30,11 @@ __all__ = [
     "Record",
     "Recorder",
     "Release",
+    "SeatState",
     "SliceBatch",
     "SliceCommand",
     "SliceDecision",
     "SliceEvent",
+    "Stored",
     "read_plate",
 ]

@@ -50,6 +50,14 @@ class Outbox:
         self.commands.clear()
         return commands
 
+    def by_instance(self) -> dict[str, list[SliceDecision]]:
+        """Return all decisions kept, told or not, by who made them."""
+        found: dict[str, list[SliceDecision]] = {}
+        for kept in (self._told, self.decisions):
+            for entry in kept:
+                found.setdefault(entry.decision.instance, []).append(entry)
+        return found
+
     def settle(self, matched: int) -> None:
         """Forget what is on record: what is matched further is decided."""
         told = self._told

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engine.sequencing.messages import SliceCommand, SliceDecision, SliceEvent
 from engine.sequencing.plate import plate_of
 from engine.sequencing.runner import InstanceRunner, RunnableInstance
+from engine.sequencing.stored import SeatState, Stored
 from engine.sequencing.timeline import Entry, Life, Timeline
 from engine.types import Candle
 
@@ -107,9 +108,22 @@ class Seat(InstanceRunner, Generic[InstanceT]):
         """Live through history up to a slice, as `InstanceRunner.relive`."""
         self._relive(line, through, events)
 
-    def live_again(self, line: Timeline, life: Life) -> None:
+    def live_again(self, line: Timeline, life: Life, stored: Stored[InstanceT] | None) -> None:
         """Become what the instance was elsewhere, as `InstanceRunner.recover`."""
-        self._live_again(life, line)
+        self._live_again(life, line, stored)
+
+    def state_of(self, matched: int, decisions: list[SliceDecision]) -> SeatState | None:
+        """Return its present state, as `InstanceRunner.store`.
+
+        Args:
+            matched: Slice before which the host does not keep decisions.
+            decisions: Those of the instance that the host keeps.
+        """
+        return self._state(matched, decisions)
+
+    def _become(self, instance: Any) -> None:
+        super()._become(instance)
+        self.hosted = instance
 
     def take(self, stream: str, entries: Sequence[Entry]) -> None:
         """Queue candles that follow those taken before; nothing is checked."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from engine.instance.history import CandleHistory
 from engine.sequencing.messages import Past, SliceCommand, SliceEvent
 from engine.types import Candle
 
@@ -19,15 +20,21 @@ Entry = tuple[int, int, Candle]
 class Timeline:
     """Candles in the order in which instances process them; shared by those that listen alike.
 
+    Args:
+        entries: The candles.
+        parts: The timelines of single streams these were merged from, if they were.
+
     Attributes:
         entries: The candles.
     """
 
-    __slots__ = ("_numbers", "entries")
+    __slots__ = ("_histories", "_numbers", "_parts", "entries")
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[Entry] = (), *, parts: Sequence[Timeline] = ()) -> None:
         self.entries: list[Entry] = []
         self._numbers: list[int] = []
+        self._parts = parts
+        self._histories: dict[str, CandleHistory] | None = None
         self.extend(entries)
 
     def extend(self, entries: Iterable[Entry]) -> None:
@@ -35,6 +42,7 @@ class Timeline:
         first = len(self.entries)
         self.entries.extend(entries)
         self._numbers.extend(entry[0] for entry in self.entries[first:])
+        self._histories = None
 
     def after(self, number: int) -> int:
         """Return the place of the first candle after a slice."""
@@ -44,6 +52,24 @@ class Timeline:
         """Return the place of the first candle an event belongs before."""
         find = bisect_left if event.matched else bisect_right
         return find(self._numbers, event.slice)
+
+    def histories(self) -> Mapping[str, CandleHistory]:
+        """Return the candles of each stream as columns, made once.
+
+        Raises:
+            CandleError: Candles of a stream are missing between others.
+        """
+        if self._histories is None:
+            self._histories = {}
+            for part in self._parts:
+                self._histories.update(part.histories())
+            if not self._parts:
+                candles: dict[str, list[Candle]] = {}
+                for _, _, candle in self.entries:
+                    candles.setdefault(candle.stream, []).append(candle)
+                for stream, own in candles.items():
+                    self._histories[stream] = CandleHistory.of(own)
+        return self._histories
 
 
 class Life(msgspec.Struct, frozen=True):

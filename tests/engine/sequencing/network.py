@@ -21,10 +21,13 @@ from engine.sequencing import (
     HostRunner,
     InstanceRunner,
     Mark,
+    Past,
     Record,
     Recorder,
     Release,
+    SeatState,
     SliceCommand,
+    Stored,
 )
 from engine.sequencing.roster import Membership
 from engine.trading import Ledger, OrderManager
@@ -73,6 +76,10 @@ class Network:
         orders_given: How probable a command is, per step of a host.
         moves: How probable it is that an instance moves, per step.
         late: Strategies that join some time later.
+        stores: How probable it is that a host's states are stored, per step; who recovers then is
+            given any of those ever stored.
+        disasters: How probable it is, per step, that everything dies at once and the coordinator's
+            records lose their end. Not together with `moves` and `late`.
     """
 
     def __init__(
@@ -86,15 +93,20 @@ class Network:
         orders_given: float = 0.0,
         moves: float = 0.0,
         late: Collection[str] = (),
+        stores: float = 0.0,
+        disasters: float = 0.0,
     ) -> None:
         self.config, self.catalog, self.market = config, catalog, market_of(config)
         self.kills, self.orders_given, self.moves = kills, orders_given, moves
+        self.stores, self.disasters = stores, disasters
+        self.stored: dict[str, list[bytes]] = {}
+        self.refusals: list[str] = []
         self.strategies = {strategy.id: strategy for strategy in config.strategies}
         self.random = random.Random(seed)
         self.slices: deque[MarketSlice] = deque(self.market.slices())
         self.last = self.slices[-1].number
         self.published: list[MarketSlice] = []
-        self.counts = {"runner": 0, "coordinator": 0, "move": 0, "join": 0}
+        self.counts = {"runner": 0, "coordinator": 0, "move": 0, "join": 0, "used": 0}
         self.reign = 0
         self.memory = Memory()
         self.manager = OrderManager(config, base_streams=self.market.base_streams, ledger=Ledger())
@@ -119,6 +131,7 @@ class Network:
         while self.carry_out():
             pass
         self.pools = [host for host in hosts if host not in self.strategies]
+        self.begun = self.memory.committed
 
     # ------------------------------------------------------------------ hosts
 
@@ -267,7 +280,7 @@ class Network:
         def admit() -> None:
             if self.epochs[to] == epoch:
                 self.seat(to, [name], epoch)
-                self.runners[to].recover(past)
+                self.recover(to, past)
                 self.runners[to].renew(epoch, self.reign)
 
         def dismiss() -> None:
@@ -310,7 +323,56 @@ class Network:
         past = self.coordinator.rejoin(host, epoch=epoch)
         self.start(host, epoch)
         self.seat(host, list(past.joined), epoch)
-        self.runners[host].recover(past)
+        self.recover(host, past)
+
+    def recover(self, host: str, past: Past) -> None:
+        """Have a host take its past on, with any states there are."""
+        states = {
+            name: SeatState.decode(
+                self.random.choice(self.stored[name][self.random.choice((0, -1)) :])
+            )
+            for name in past.joined
+            if name in self.stored
+        }
+
+        def rebuild(name: str) -> Instance:
+            raise AssertionError(f"{name}: {stored.refused}")
+
+        stored = Stored(states, rebuild)
+        self.runners[host].recover(past, stored)
+        self.counts["used"] += len(stored.used)
+        self.refusals += stored.refused.values()
+        assert set(stored.used) | set(stored.refused) == set(states)
+
+    def maybe_store(self) -> bool:
+        """Store the states of a host; they outlive everything."""
+        if self.random.random() < self.stores and self.runners:
+            runner = self.runners[self.random.choice(sorted(self.runners))]
+            if isinstance(runner, HostRunner):
+                states, failures = runner.store(runner.instances)
+                assert not failures
+            else:
+                state = runner.store()
+                states = [] if state is None else [state]
+            for each in states:
+                self.stored.setdefault(each.instance, []).append(each.encode())
+        return False
+
+    def maybe_lose_everything(self) -> bool:
+        """End every process; the end of what the coordinator recorded did not reach the disk."""
+        if self.due or self.random.random() >= self.disasters:
+            return False
+        records = self.memory.records
+        lost = self.random.randint(0, min(40, len(records) - self.begun))
+        del records[len(records) - lost :]
+        self.memory.committed = len(records)
+        self.runners.clear()
+        self.kill_coordinator()
+        for answers in self.to_manager.values():
+            answers.clear()
+        for host in list(self.coordinator.members()):
+            self.kill_runner(host)
+        return True
 
     def kill_coordinator(self) -> None:
         """Build it again from what it had committed; messages are lost on both sides."""
@@ -398,7 +460,7 @@ class Network:
         for answers in self.to_manager.values():
             if answers and self.random.random() < 0.6:
                 heard = self.coordinator.on_answer(answers.popleft())
-                assert heard or self.kills or self.moves or self.counts["join"]
+                assert heard or self.kills or self.moves or self.disasters or self.counts["join"]
                 busy = True
         return self.advance() or busy
 
@@ -411,6 +473,7 @@ class Network:
     def play(self) -> None:
         steps = [self.publish, self.manage, *[self.run_some] * len(self.strategies)]
         steps += [self.maybe_kill, self.maybe_move, self.maybe_join, self.carry_out]
+        steps += [self.maybe_store, self.maybe_lose_everything]
         idle = 0
         while self.late or self.coordinator.decided < self.last:
             idle = 0 if self.random.choice(steps)() else idle + 1

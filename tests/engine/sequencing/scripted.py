@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from engine.instance import Command
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.instance import CandleHistory, Command
 from engine.sequencing import CandleBatch, HostRunner
 from engine.types import Candle, Decision, OrderCanceled, OrderEvent
 
@@ -20,6 +24,9 @@ class Recorder:
         self.expects_event = False
         self.fails_at: dict[int, BaseException] = {}
         self.event_failure: BaseException | None = None
+        self.snapshot_failure: BaseException | None = None
+        self.restore_failure: BaseException | None = None
+        self.histories: Mapping[str, CandleHistory] = {}
         self.decides = decides
 
     def on_candle(self, candle: Candle) -> Decision | None:
@@ -45,6 +52,22 @@ class Recorder:
     def must_hear(self, candle: Candle, *, late: bool) -> bool:
         del candle
         return late or self.expects_event
+
+    @property
+    def candles(self) -> int:
+        return sum(step.startswith(("candle ", "warm ")) for step in self.seen)
+
+    def snapshot(self) -> bytes:
+        if self.snapshot_failure is not None:
+            raise self.snapshot_failure
+        return msgspec.msgpack.encode(self.seen)
+
+    def restore(self, data: bytes, history: Mapping[str, CandleHistory], /) -> None:
+        if self.restore_failure is not None:
+            self.seen.append("half restored")
+            raise self.restore_failure
+        self.histories = history
+        self.seen[:] = msgspec.msgpack.decode(data, type=list[str])
 
 
 def candle(seq: int, stream: str = STREAM) -> Candle:

@@ -10,6 +10,7 @@ from engine.catalog import Catalog
 from engine.config import RunConfig
 from tests.engine.sequencing.network import (
     Network,
+    Obedient,
     Placement,
     market_of,
     sequential,
@@ -114,13 +115,67 @@ def test_commands_and_late_joins_come_at_the_same_step_for_whoever_comes_back(
     )
     network.play()
     assert network.counts["join"] == len(LATE)
+    told = assert_as_sequential(network)
+    assert sum(len(network.membership(name).commands) for name in told) > 10
+    assert any(each.joined for each in told.values())
+
+
+@pytest.mark.slow
+@policies
+@pytest.mark.parametrize("placement", ["dedicated", "mixed"])
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_who_goes_on_from_a_stored_state_is_who_lived_through_everything(
+    policy: str, placement: str, catalog: Catalog, seed: int
+) -> None:
+    is_mixed = placement == "mixed"
+    network = Network(
+        a_run(policy),
+        catalog,
+        seed,
+        PLACEMENTS[placement],
+        kills=0.05,
+        orders_given=0.02,
+        moves=0.03 if is_mixed else 0.0,
+        late=LATE,
+        stores=0.2,
+    )
+    network.play()
+    assert network.counts["used"]
+    assert_as_sequential(network)
+
+
+@pytest.mark.slow
+@policies
+@pytest.mark.parametrize("placement", ["dedicated", "mixed"])
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_a_stored_state_is_not_believed_what_the_records_have_lost(
+    policy: str, placement: str, catalog: Catalog, seed: int
+) -> None:
+    network = Network(
+        a_run(policy),
+        catalog,
+        seed,
+        PLACEMENTS[placement],
+        kills=0.02,
+        orders_given=0.05,
+        stores=0.3,
+        disasters=0.02,
+    )
+    network.play()
+    assert network.counts["used"]
+    assert_as_sequential(network)
+
+
+def assert_as_sequential(network: Network) -> dict[str, Obedient]:
+    """Compare with a sequential run in which everybody is told the same at the same steps."""
     found = {name: instance.snapshot() for name, instance in network.finish().items()}
     manager, told = sequential_as(network)
     assert network.manager.ledger.sha256() == manager.ledger.sha256()
     assert found == {name: each.instance.snapshot() for name, each in told.items()}
-    assert sum(len(network.membership(name).commands) for name in told) > 10
-    assert any(each.joined for each in told.values())
     assert not any(each.due for each in told.values())
+    return told
 
 
 def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_it(

@@ -9,7 +9,6 @@ import pytest
 
 from engine.config import StrategyConfig
 from engine.errors import StrategyError
-from engine.instance import Command
 from engine.sequencing import (
     Answer,
     CandleBatch,
@@ -19,36 +18,10 @@ from engine.sequencing import (
     SliceEvent,
 )
 from engine.types import Candle, Decision, MarketSlice, OrderCanceled, OrderEvent
+from tests.engine.sequencing.scripted import Recorder
 
 MINUTE = 60_000
 STREAM = "paper:A/B:1m"
-
-
-class Recorder:
-    """An instance that notes what reaches it, and has to wait for late candles only."""
-
-    def __init__(self) -> None:
-        self.id = "a"
-        self.seen: list[str] = []
-        self.expects_event = False
-
-    def on_candle(self, candle: Candle) -> Decision | None:
-        self.seen.append(f"candle {candle.seq}")
-        return None
-
-    def warm(self, candle: Candle) -> None:
-        self.seen.append(f"warm {candle.seq}")
-
-    def on_event(self, event: OrderEvent) -> None:
-        assert isinstance(event, OrderCanceled)
-        self.seen.append(event.order_id)
-
-    def on_command(self, command: Command) -> None:
-        self.seen.append(type(command).__name__)
-
-    def must_hear(self, candle: Candle, *, late: bool) -> bool:
-        del candle
-        return late or self.expects_event
 
 
 class Script:
