@@ -67,6 +67,7 @@ class RiskConfig(ConfigModel):
     max_daily_loss: Fraction | None = None
     max_drawdown: Fraction | None = None
     max_trades_per_day: int | None = Field(default=None, ge=1)
+    max_signals_per_minute: int | None = Field(default=None, ge=1)
     cooldown_candles: int = Field(default=0, ge=0)
 
 

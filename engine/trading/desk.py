@@ -33,6 +33,7 @@ from engine.trading.orders import Order
 from engine.trading.participants import Participant
 from engine.trading.positions import Position
 from engine.trading.refusals import Refusal
+from engine.trading.risk import check_rate
 from engine.types import Action, CancelRequest, Intent, OrderRequest, OrderType, Side, Signal
 
 __all__ = ["Desk"]
@@ -113,9 +114,10 @@ class Desk:
         sign = 1 if signal.action is _BUY else -1
         held = position.quantity
         obsolete: Sequence[Order] = ()
+        refusal = check_rate(position.participant, self._blotter.time)
         if position.entries or position.exits:
             held, obsolete = _without_opposite_entries(position, sign)
-        if signal.quantity is None:
+        if refusal is None and signal.quantity is None:
             refusal = _same_side(position, held, sign)
             if refusal is not None:
                 for other in obsolete:
@@ -131,7 +133,7 @@ class Desk:
         for other in obsolete:
             # Set aside for an entry that is given up: the new one may use it.
             self._executions.reserve(other, -other.reserved)
-        refusal = drafts.fund(order, signal.quantity, closing)
+        refusal = refusal or drafts.fund(order, signal.quantity, closing)
         return drafts.place(order, closing, signal, time, refusal=refusal, obsolete=obsolete)
 
     def _close(
@@ -183,7 +185,9 @@ class Desk:
         claimed = sum((o.leaves - o.opens for o in position.entries if o.sign == sign), ZERO)
         closing = min(wanted, max(ZERO, position.closable(sign) - claimed))
         if wanted > closing:
-            refusal = drafts.fund(order, wanted - closing, closing)
+            refusal = check_rate(position.participant, self._blotter.time) or drafts.fund(
+                order, wanted - closing, closing
+            )
         return drafts.place(order, closing, request, time, refusal=refusal)
 
     def _cancel(

@@ -1,8 +1,9 @@
 """Drafts of orders: sized, checked against every limit, paid for out of free capital.
 
-An entry is checked in this order: the strategy's limits, the account's limits, arbitration,
-sizing, the account's gross exposure, capital. An entry that does not fit into the free capital
-is cut down to what fits, as long as that is an order the instrument allows.
+An entry is checked in this order: how often the strategy asks, the strategy's other limits, the
+account's limits, arbitration, sizing, the account's gross exposure, capital. An entry that does
+not fit into the free capital is cut down to what fits, as long as that is an order the instrument
+allows.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from decimal import Decimal
 
 from engine.config.strategy import StrategyConfig
@@ -28,6 +28,7 @@ class Participant:
     """
 
     __slots__ = (
+        "_asked",
         "_trade_day",
         "_trades",
         "account",
@@ -51,6 +52,7 @@ class Participant:
         self.outcomes: OrderedDict[str, tuple[OrderEvent, ...]] = OrderedDict()
         self.newest: dict[str, int] = {}
         self.withdrawn: str | None = None
+        self._asked: deque[int] = deque()
         self._trade_day = -1
         self._trades = 0
         self.configure(config)
@@ -80,6 +82,17 @@ class Participant:
         outcomes[intent_id] = events
         if len(outcomes) > REMEMBERED:
             outcomes.popitem(last=False)
+
+    def asked_since(self, time: int) -> int:
+        """Return how many wishes to enter were counted after `time`; older ones are forgotten."""
+        asked = self._asked
+        while asked and asked[0] <= time:
+            asked.popleft()
+        return len(asked)
+
+    def count_wish(self, time: int) -> None:
+        """Count a wish to enter, whatever becomes of it."""
+        self._asked.append(time)
 
     def trades_on(self, time: int) -> int:
         """Return how many entries were accepted on the UTC day of `time`."""

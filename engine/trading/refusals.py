@@ -15,6 +15,7 @@ flat                         closes or reduces where nothing is held
 entry_canceled               is a CLOSE that found nothing held and cancelled working entries
 already_closing              closes what a working exit closes already
 unknown_order                cancels an order that does not work (any more)
+max_signals_per_minute       is one wish to enter too many for a minute of market time
 max_trades_per_day           is one entry too many for the strategy's day
 max_daily_loss               is an entry after the strategy's daily loss limit
 max_position_size            finds the strategy's largest position already taken

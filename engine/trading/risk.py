@@ -4,6 +4,8 @@
 limit                an entry is refused when
 ===================  ======================================================================
 strategy
+max_signals_per_     that many wishes to enter came in the minute of market time that ends now,
+minute               those refused for this limit left out
 max_trades_per_day   that many entries were accepted on the UTC day already
 max_daily_loss       the strategy's equity fell by that fraction of its equity at the start
                      of the UTC day; holds until the next day
@@ -29,7 +31,29 @@ from engine.trading.participants import Participant
 from engine.trading.positions import Position
 from engine.trading.refusals import Refusal
 
-__all__ = ["check_account", "check_exposure", "check_strategy"]
+__all__ = ["check_account", "check_exposure", "check_rate", "check_strategy"]
+
+_MINUTE_MS = 60_000
+
+
+def check_rate(participant: Participant, time: int) -> Refusal | None:
+    """Check how often the strategy asks to enter, and count the wish if it may be dealt with.
+
+    Comes before everything else: a strategy that floods is refused whatever it asks for.
+
+    Args:
+        participant: The strategy.
+        time: Of the slice, ms UTC: a replay at any pace, and any order of arrival, give the same.
+    """
+    most = participant.risk.max_signals_per_minute
+    if most is None:
+        return None
+    if participant.asked_since(time - _MINUTE_MS) >= most:
+        return Refusal(
+            "max_signals_per_minute", f"{most} came within the last minute; the limit is {most}"
+        )
+    participant.count_wish(time)
+    return None
 
 
 def check_strategy(participant: Participant, position: Position, time: int) -> Refusal | None:

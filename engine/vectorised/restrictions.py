@@ -27,6 +27,7 @@ _RISK = (
     "max_daily_loss",
     "max_drawdown",
     "max_trades_per_day",
+    "max_signals_per_minute",
 )
 _ACCOUNT = ("max_gross_exposure", "max_daily_loss", "max_drawdown")
 

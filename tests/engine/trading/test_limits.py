@@ -5,9 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from engine.types import Action, OrderRequest, OrderType, Side, Signal
+from engine.types import (
+    Action,
+    Decision,
+    MarketSlice,
+    OrderRejected,
+    OrderRequest,
+    OrderType,
+    Side,
+    Signal,
+)
 
 SYMBOL = "BTC/USDT"
 BUY = Signal(Action.BUY, SYMBOL)
@@ -174,6 +184,84 @@ def test_trades_per_day(scene: Any) -> None:
     stage.manager._next_match = stage.manager._next_decide = DAY
     stage.step(FLAT, {"a": BUY})
     assert len(stage.rejections()) == 2
+
+
+RATED = {"id": "a", "risk": {"max_signals_per_minute": 2}}
+RATE = "max_signals_per_minute"
+
+
+def test_signals_beyond_the_rate_are_refused_until_a_minute_of_market_time_is_over(
+    scene: Any,
+) -> None:
+    stage = scene(RATED)
+    more = qty(Action.BUY, 1)
+    for _ in range(2):
+        stage.events.clear()
+        stage.step(FLAT, {"a": [more, more, more, more]})
+        assert stage.rejections() == [RATE, RATE]
+    stage.step(FLAT)
+    assert stage.position().quantity == 4
+    codes = [record.code for record in stage.manager.ledger.signals("a")]
+    assert codes == ["accepted", "accepted", RATE, RATE] * 2
+
+
+def test_the_minute_slides_and_what_was_refused_for_the_rate_does_not_prolong_it(
+    scene: Any,
+) -> None:
+    half = 30_000
+    stage = scene(RATED)
+    wish = Decision("a", "paper:BTC/USDT:1m", 0, 0, (qty(Action.BUY, 1),))
+    refused = []
+    for number in range(8):
+        market_slice = MarketSlice(number, number * half + half, ())
+        if not number:
+            market_slice = msgspec.structs.replace(stage.slice_of({SYMBOL: FLAT}), time=half)
+        stage.manager.match(market_slice)
+        wish = msgspec.structs.replace(wish, seq=number, intents=wish.intents[:1] * (number + 1))
+        events = stage.manager.decide(market_slice, [wish])
+        refused.append(sum(isinstance(event, OrderRejected) for event in events))
+    # One at first and one half a minute later; from then on whenever one is a minute old.
+    assert refused == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_signal_counts_whatever_comes_of_it(scene: Any) -> None:
+    stage = scene(RATED)
+    stage.step(FLAT, {"a": BUY})
+    stage.step(FLAT, {"a": [BUY, BUY, BUY]})
+    assert stage.rejections() == ["already_long", "already_long", RATE]
+
+
+def test_exits_are_neither_counted_nor_refused_for_the_rate(scene: Any) -> None:
+    stage = scene(RATED)
+    leave = OrderRequest(SYMBOL, Side.SELL, OrderType.MARKET, Decimal(1), reduce_only=True)
+    hold = Signal(Action.HOLD, SYMBOL)
+    stage.step(FLAT, {"a": [qty(Action.BUY, 3), hold, hold]})
+    stage.step(FLAT, {"a": [hold, leave, leave, qty(Action.CLOSE, 1), qty(Action.BUY, 1)]})
+    assert stage.rejections() == []
+    stage.step(FLAT)
+    assert stage.position().quantity == 1
+
+
+@pytest.mark.parametrize(
+    "wish", [SELL, OrderRequest(SYMBOL, Side.SELL, OrderType.MARKET, Decimal(5))]
+)
+def test_a_reversal_beyond_the_rate_closes_only(scene: Any, wish: Any) -> None:
+    stage = scene({"id": "a", "risk": {"max_signals_per_minute": 1}})
+    stage.step(FLAT, {"a": qty(Action.BUY, 2)})
+    bid = OrderRequest(SYMBOL, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(50))
+    stage.step(FLAT, {"a": [bid, wish]})
+    stage.step(FLAT)
+    assert stage.short_fills()[-1][:3] == ("exit", "sell", "2")
+    assert stage.position().quantity == 0
+    assert RATE in stage.manager.ledger.signals("a")[-1].detail
+    assert stage.rejections() == []
+
+
+def test_each_strategy_has_a_rate_of_its_own(scene: Any) -> None:
+    stage = scene(RATED, {"id": "b"})
+    stage.step(FLAT, {"a": [BUY] * 3, "b": [qty(Action.BUY, 1)] * 9})
+    assert stage.rejections("a") == ["entry_working", RATE]
+    assert stage.rejections("b") == []
 
 
 def skip_to(stage: Any, minute: Any) -> None:

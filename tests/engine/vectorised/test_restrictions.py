@@ -30,6 +30,7 @@ CandlesOf = Callable[..., CandleColumns]
         ({"risk": {"max_daily_loss": 0.5}}, "risk.max_daily_loss is 0.5"),
         ({"risk": {"max_drawdown": 0.5}}, "risk.max_drawdown is 0.5"),
         ({"risk": {"max_trades_per_day": 5}}, "risk.max_trades_per_day is 5"),
+        ({"risk": {"max_signals_per_minute": 5}}, "risk.max_signals_per_minute is 5"),
         ({"sizing": {"mode": "equity_fraction"}}, "sizing.mode must be 'fixed_quantity'"),
         ({"sizing": {"mode": "fixed_notional", "value": 9}}, "is 'fixed_notional'"),
         ({"sizing": {"mode": "fixed_quantity", "value": "1e-9"}}, "sizing.value must be at least"),
