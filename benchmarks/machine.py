@@ -9,7 +9,15 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["available_mb", "load", "machine_line", "revision", "unique_mb", "versions"]
+__all__ = [
+    "available_mb",
+    "load",
+    "machine_line",
+    "processes",
+    "revision",
+    "unique_mb",
+    "versions",
+]
 
 _PARTS = ("chorus", "ray", "pyzmq", "msgspec", "numpy", "polars", "TA-Lib")
 
@@ -75,16 +83,31 @@ def unique_mb(title: str) -> list[float]:
         MB (1e6 bytes), one per process; empty where the system has no ``/proc``.
     """
     found = []
-    for pid in _below(os.getpid()):
+    for pid in processes(title):
         try:
-            folder = Path("/proc") / str(pid)
-            if not (folder / "cmdline").read_bytes().startswith(title.encode()):
-                continue
-            lines = (folder / "smaps_rollup").read_text().splitlines()
+            lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()
         except OSError:
             continue  # it ended meanwhile
         private = ("Private_Clean:", "Private_Dirty:")
         found.append(sum(_kb(line) for line in lines if line.startswith(private)) / 1000)
+    return found
+
+
+def processes(title: str) -> list[int]:
+    """Return the ids of the processes below this one whose title begins so.
+
+    By ancestry: what else runs on the machine under the same title is not meant.
+
+    Args:
+        title: Beginning of the command line; Ray titles a worker ``ray::Class``.
+    """
+    found = []
+    for pid in _below(os.getpid()):
+        try:
+            if (Path("/proc") / str(pid) / "cmdline").read_bytes().startswith(title.encode()):
+                found.append(pid)
+        except OSError:
+            continue  # it ended meanwhile
     return found
 
 

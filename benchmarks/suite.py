@@ -28,6 +28,7 @@ PLACES = {
     "B-SCALE": "benchmarks.scale:SCENARIO",
     "B-POOL-FANOUT": "benchmarks.pool_fanout:SCENARIO",
     "B-POOL-REPLAY": "benchmarks.pool_replay:SCENARIO",
+    "B-RECOVERY": "benchmarks.recovery:SCENARIO",
 }
 """Id -> module and name of the scenario; a module is imported only when it is chosen."""
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.machine import available_mb, machine_line, unique_mb, versions
+from benchmarks.machine import available_mb, machine_line, processes, unique_mb, versions
 
 PROGRAM = """
 import sys
@@ -41,6 +41,7 @@ def test_unique_memory_is_what_a_process_below_this_one_has_touched() -> None:
             assert child.stdin is not None
             assert child.stdout.readline() == b"ready\n"
             title = "\0".join(command)
+            assert processes(title) == [child.pid]
             (mb,) = unique_mb(title)
             assert unique_mb(f"{title} of another") == []
             found.append(mb)
