@@ -29,6 +29,7 @@ PLACES = {
     "B-POOL-FANOUT": "benchmarks.pool_fanout:SCENARIO",
     "B-POOL-REPLAY": "benchmarks.pool_replay:SCENARIO",
     "B-RECOVERY": "benchmarks.recovery:SCENARIO",
+    "B-NODES": "benchmarks.nodes:SCENARIO",
 }
 """Id -> module and name of the scenario; a module is imported only when it is chosen."""
 
