@@ -58,6 +58,7 @@ class HostReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
     host: str
     start: int
+    epoch: int
     statuses: list[StrategyStatus]
 
 
@@ -97,6 +98,8 @@ class ControlLine:
                 reply = handle(call.request)
             except ChorusError as problem:
                 error, is_away = str(problem), isinstance(problem, ServiceAwayError)
+            except Exception as problem:  # noqa: BLE001 - one request must not end thousands
+                error = f"{type(problem).__name__}: {problem}"
             self.socket.send(self._encode(_Reply(call.number, error, is_away, reply)))
 
     @property
@@ -104,9 +107,14 @@ class ControlLine:
         """Tell whether a request waits for its time."""
         return bool(self._deferred)
 
-    def report(self, statuses: list[StrategyStatus]) -> None:
-        """Give a sign of life, with what has changed; nobody answers."""
-        self.socket.send(self._encode(HostReport(self._host, self._start, statuses)))
+    def report(self, epoch: int, statuses: list[StrategyStatus]) -> None:
+        """Give a sign of life, with what has changed; nobody answers.
+
+        Args:
+            epoch: Under which the host takes part; 0 if it does not yet.
+            statuses: Of its instances.
+        """
+        self.socket.send(self._encode(HostReport(self._host, self._start, epoch, statuses)))
 
 
 class ControlHub:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from actors.market_data import MarketFacts, MarketProgress
+from actors.market_data import MarketProgress
 from actors.order_manager import ORDER_MANAGER, DecisionProgress
 from actors.services import ServiceAwayError, call, failure_text
 from actors.wire import start_name
@@ -19,7 +19,7 @@ from engine.errors import ChorusError
 __all__ = ["Core", "Service", "Subscriber"]
 
 OPEN_TIMEOUT_S = 120.0
-ATTACH_TIMEOUT_S = 60.0
+ATTACH_TIMEOUT_S = 15.0
 ATTACH_POLL_S = 0.02
 
 LONGEST_ABSENCE_S = 60.0
@@ -43,6 +43,10 @@ class Subscriber(Protocol):
     @property
     def is_running(self) -> bool:
         """Tell whether it takes part, in a process that lives."""
+        ...
+
+    def end(self, cause: str) -> None:
+        """End its process."""
         ...
 
 
@@ -125,7 +129,7 @@ class Core:
     Attributes:
         progress: How far deciding has come, as last heard.
         feed: How far publishing has come, as last heard.
-        facts: What the market serves; None until it was opened.
+        facts: What the market serves (`MarketFacts`); None until it was opened.
         reign: Number of the order manager's present life.
         has_begun: Candles flow.
     """
@@ -144,9 +148,10 @@ class Core:
         self._repeat_all = repeat_all
         self.progress = DecisionProgress.none()
         self.feed = MarketProgress(published=-1, finished=False, failed="")
-        self.facts: MarketFacts | None = None
+        self.facts: Any = None
         self.reign = -1
         self.has_begun = False
+        self._flows = False
         self._is_draining = False
 
     @property
@@ -154,25 +159,39 @@ class Core:
         """Tell whether both services are there for everybody."""
         return self.market.is_ready and self.orders.is_ready
 
-    def adopt(self) -> None:
-        """Take services that are open already, as they are; others are opened by `look_after`.
+    def open(self) -> None:
+        """Open the services; one that an earlier life of the manager has opened is taken over.
 
         Raises:
-            ServiceAwayError: Neither of the two; nothing is lost by trying again.
+            ServiceAwayError: One is away at this moment; call again.
+            ChorusError: One cannot be opened.
         """
-        for service in (self.market, self.orders):
-            try:
-                state = call(service.handle.introduce.remote())
-            except ServiceAwayError:
-                continue
-            if state is None:
-                continue
-            service.opened()
-            service.is_ready = True
-            if service is self.market:
-                self.facts, self.has_begun, self._is_draining = state
-            else:
-                self.reign = state
+        self.market.look(self.progress.decided)
+        self.orders.look(self.progress.decided)
+        if not self.market.is_open:
+            state = call(self.market.handle.introduce.remote())
+            if state is not None:
+                self.facts, self._flows, self._is_draining = state
+                self.has_begun = self._flows
+                self.market.opened()
+        if not self.orders.is_open:
+            reign = call(self.orders.handle.introduce.remote())
+            if reign is not None:
+                self.reign = reign
+                self.orders.opened()
+        self._open_missing()
+
+    def _open_missing(self) -> None:
+        if not self.market.is_open:
+            self._flows = False
+            self.facts = call(self.market.handle.open.remote(), OPEN_TIMEOUT_S)
+            self.market.run()
+        if not self.orders.is_open:
+            self.reign = call(
+                self.orders.handle.open.remote(self.facts.base_streams, self.progress.started_ns),
+                OPEN_TIMEOUT_S,
+            )
+            self.orders.run()
 
     def look_after(self) -> None:
         """Ask how far things are; bring back what has died.
@@ -183,30 +202,13 @@ class Core:
         """
         self.market.look(self.progress.decided)
         self.orders.look(self.progress.decided)
-        if not self.market.is_open:
-            self.facts = call(self.market.handle.open.remote(), OPEN_TIMEOUT_S)
-            self.market.run()
-        if not self.orders.is_open:
-            self._open_orders()
+        self._open_missing()
         if not self.is_ready:
             self._connect_up()
         self.feed = call(self.market.handle.progress.remote())
         self.progress = call(self.orders.handle.progress.remote())
         if self.feed.failed:
             raise ChorusError(f"market data ended: {self.feed.failed}")
-
-    def _open_orders(self) -> None:
-        facts = self.facts
-        if facts is None:
-            raise ServiceAwayError("market data: has to be opened first")
-        self.reign += 1
-        call(
-            self.orders.handle.open.remote(
-                self.reign, facts.base_streams, self.progress.started_ns
-            ),
-            OPEN_TIMEOUT_S,
-        )
-        self.orders.run()
 
     def _connect_up(self) -> None:
         """Let everybody find the services that are new, and tell those what they missed."""
@@ -216,28 +218,34 @@ class Core:
                 call(market.subscribe.remote(host.id, host.streams))
         self._await_attached()
         if not self.orders.is_ready:
-            if self.market.is_ready and self.has_begun:
+            if self._flows:
                 call(orders.catch_up.remote(), OPEN_TIMEOUT_S)
             self._repeat_all(self.reign)
-        if not self.market.is_ready and self.has_begun:
+        if not self._flows and self.has_begun:
             self._publish()
         self.market.is_ready = self.orders.is_ready = True
         # Whoever was waited for has the full time again.
         call(orders.be_patient.remote())
 
     def _await_attached(self) -> None:
-        """Wait until the subscriptions of all that take part are in force."""
+        """Wait until the subscriptions of all that take part are in force.
+
+        Whoever hangs in its own code does not subscribe again: its process is ended.
+        """
         deadline = time.monotonic() + ATTACH_TIMEOUT_S
         while True:
-            names = {host.name for host in self._subscribers() if host.is_running}
-            names.add(start_name(ORDER_MANAGER, self.reign))
-            absent = names - call(self.market.handle.attached.remote())
+            present = {host.name: host for host in self._subscribers() if host.is_running}
+            own = start_name(ORDER_MANAGER, self.reign)
+            absent = {own, *present} - call(self.market.handle.attached.remote())
             if not absent:
                 return
             if self.orders.has_died():
                 raise ServiceAwayError("order manager: its process has ended again")
             if time.monotonic() > deadline:
-                raise ChorusError(f"{', '.join(sorted(absent))}: no connection to market data")
+                if own in absent:
+                    raise ChorusError("order manager: no connection to market data")
+                for name in absent:
+                    present[name].end(f"did not connect to market data in {ATTACH_TIMEOUT_S:g} s")
             time.sleep(ATTACH_POLL_S)
 
     def begin(self) -> None:
@@ -250,6 +258,7 @@ class Core:
         if self._is_draining:
             call(self.market.handle.drain.remote())
         call(self.market.handle.begin.remote(decided + 1, known))
+        self._flows = True
 
     def drain(self) -> None:
         """Publish no more; what is published is still decided.

@@ -111,8 +111,10 @@ def running_engine(
     """
     types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
     with embedded_cluster(len(config.strategies), meanwhile=stop) as folder:
+        config_file = folder / "run.json"
+        config_file.write_text(config.model_dump_json(by_alias=True, exclude_unset=True))
         plan = EnginePlan(
-            config=config,
+            config_file=str(config_file),
             plugin_files={name: str(loaded.file) for name, loaded in types.items()},
             replay=list(replay),
             folder=str(folder / "data"),
@@ -139,6 +141,7 @@ def _await_started(manager: Any, stop: Callable[[], bool]) -> None:
             try:
                 call(started)
             except ServiceAwayError:
+                time.sleep(STATUS_EVERY_S)
                 started = manager.started.remote()  # Ray starts it again
             else:
                 return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +59,7 @@ class Fleet:
     Args:
         config: The run.
         folder: Private folder of the engine, for sockets.
+        state: Folder of the run for what outlives processes.
         namespace: Ray's namespace for the names of actors.
 
     Attributes:
@@ -65,21 +67,25 @@ class Fleet:
         hosts: The newest start of every host, by id.
         core: Market data and the order manager.
         endpoints: The engine's data plane.
+        is_changed: Something was started, has failed, or is wanted differently since the last
+            look at everything.
     """
 
     core: Core
 
-    def __init__(self, config: RunConfig, folder: str, namespace: str) -> None:
+    def __init__(self, config: RunConfig, folder: str, state: str, namespace: str) -> None:
         self._config = config
         self._folder = folder
+        self._state = state
         endpoints = Endpoints.in_folder(Path(folder))
         self.endpoints = endpoints
         self._namespace = namespace
-        self._control = ControlHub(endpoints, self._take_report)
         self._starters = ThreadPoolExecutor(max_workers=WAVE, thread_name_prefix="start")
         self._changed = threading.Event()
+        self.is_changed = True
         self.members: dict[str, Member] = {}
         self.hosts: dict[str, HostProcess] = {}
+        self._control = ControlHub(endpoints, self._take_report)
 
     def _take_report(self, report: HostReport) -> None:
         """Keep what a host says of itself; called by the control thread."""
@@ -88,6 +94,9 @@ class Fleet:
             return
         host.heard_at = time.monotonic()
         host.has_reported.set()
+        if host.is_unverified:
+            host.is_unverified = False
+            host.is_stale = report.epoch != host.epoch
         for status in report.statuses:
             member = self.members.get(status.id)
             if member is not None and status.id in host.carried:
@@ -99,14 +108,15 @@ class Fleet:
         self._changed.clear()
 
     def wake(self) -> None:
-        """End `wait_for_change`."""
+        """End `wait_for_change`: something is to be looked at."""
+        self.is_changed = True
         self._changed.set()
 
     # ------------------------------------------------------------------ what the core needs
 
     def living(self) -> list[HostProcess]:
         """Return the hosts whose processes live."""
-        return [host for host in self.hosts.values() if not host.has_died()]
+        return [host for host in list(self.hosts.values()) if not host.has_died()]
 
     def repeat_all(self, reign: int) -> None:
         """Have everybody that takes part tell a new order manager what it may not know."""
@@ -147,7 +157,7 @@ class Fleet:
 
     def host_of(self, strategy_id: str) -> HostProcess | None:
         """Return the host that carries a strategy and takes part, None if there is none."""
-        for host in self.hosts.values():
+        for host in list(self.hosts.values()):
             if strategy_id in host.carried and host.state == "running":
                 return host
         return None
@@ -160,12 +170,21 @@ class Fleet:
         Raises:
             ServiceAwayError: The order manager is away; nothing has been started.
         """
-        host = HostProcess(host_id, start, kind, list(carried))
+        host = HostProcess(host_id, start, kind, carried)
+        self._begin_anew(host.carried)
         self._gather(host)
         for name in host.carried:
             self.members[name].begin()
         self.hosts[host_id] = host
         self._starters.submit(self._bring_up, host)
+
+    def _begin_anew(self, names: Iterable[str]) -> None:
+        """Have strategies leave of which another version is to begin."""
+        for name in names:
+            member = self.members[name]
+            if member.started and member.started != member.version:
+                for place in self.places_of(name):
+                    self.leave(place, [name], f"version {member.version} begins")
 
     def _gather(self, host: HostProcess) -> None:
         """Let the order manager know who belongs to a host that is about to start.
@@ -186,6 +205,10 @@ class Fleet:
         found: dict[str, tuple[int, list[str]]] = call(self.core.orders.handle.members.remote())
         return found
 
+    def places(self, hosts: Collection[str]) -> dict[str, list[str]]:
+        """Return what the order manager takes for parts of some participants."""
+        return {place: names for place, (_, names) in self._places().items() if place in hosts}
+
     def places_of(self, name: str) -> list[str]:
         """Return the participants the order manager takes a strategy for a part of."""
         return [place for place, (_, names) in self._places().items() if name in names]
@@ -193,11 +216,15 @@ class Fleet:
     def busy_with(self, host: HostProcess) -> str | None:
         """Return the instance that runs in a host, or ran when its process ended."""
         if host.kind == "dedicated":
-            return host.carried[0] if host.carried else None
+            return next(iter(host.carried), None)
         return running_on(self._folder, host.name)
 
     def _bring_up(self, host: HostProcess) -> None:
         """Start a process and lead it to the present; runs in a thread of its own."""
+        if host.state == "ended":
+            return  # before its turn came
+        host.is_queued = False
+        host.heard_at = host.running_since = time.monotonic()
         try:
             if not self._start_process(host):
                 host.end("nothing to carry")
@@ -230,6 +257,7 @@ class Fleet:
             uncovered=facts.uncovered if facts is not None else (),
             endpoints=self.endpoints,
             folder=self._folder,
+            state=self._state,
         )
         host.actor = spawn(
             StrategyActor if host.kind == "dedicated" else StrategyHost,
@@ -251,7 +279,7 @@ class Fleet:
 
     def _could_not_build(self, host: HostProcess, name: str, cause: str) -> None:
         if name in host.carried:
-            host.carried.remove(name)
+            del host.carried[name]
         self.members[name].set_aside(Status.ERROR, cause)
 
     def _streams_of(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -300,6 +328,7 @@ class Fleet:
         host.reign = self.core.reign
         _, known = self._places().get(host.id, (0, []))
         if known:
+            self._require_wanted(host)
             epoch = host.next_epoch()
             past = call(orders.rejoin.remote(host.id, epoch))
             self.ask(host, Recover(epoch, host.reign, past), timeout_s=START_TIMEOUT_S)
@@ -318,9 +347,21 @@ class Fleet:
         decided, events = call(orders.past.remote(list(names)))
         self.ask(host, CatchUp(decided, events), timeout_s=START_TIMEOUT_S)
         streams = {name: self.members[name].config.streams for name in names}
+        self._require_wanted(host)
         epoch = host.next_epoch()
         live_from, events = call(orders.join.remote(host.id, epoch, streams))
+        if host.state == "ended":
+            self.leave(host.id, names, host.cause)  # ended while this was under way
         self.ask(host, GoLive(epoch, host.reign, live_from, events), timeout_s=START_TIMEOUT_S)
+
+    def _require_wanted(self, host: HostProcess) -> None:
+        """Check that a host was not ended while it was being brought up.
+
+        Raises:
+            ServiceAwayError: It was.
+        """
+        if host.state == "ended":
+            raise ServiceAwayError(f"host {host.id!r}: was ended: {host.cause}")
 
     def _running(self, host: HostProcess) -> None:
         if host.state != "starting":
@@ -338,40 +379,42 @@ class Fleet:
 
         Raises:
             ServiceAwayError: A service is away; what was begun is taken up by supervision.
+            ChorusError: It cannot be built or registered; it stays where it is.
         """
         member, target = self.members[name], self.hosts[to_host]
         source = self.host_of(name)
+        self._begin_anew([name])
+        if not self.places_of(name):
+            call(self.core.orders.handle.register.remote([member.config]))
         streams = self._streams_of([*target.carried, name])
         call(self.core.market.handle.subscribe.remote(to_host, streams))
+        attach_as = f"{target.name}+{time.monotonic_ns()}"
+        reply = self.ask(target, Admit([member.spec(self._config)], attach_as))
+        if reply.failures:
+            raise ChorusError(reply.failures[name])
         try:
+            self._await_attached(target, attach_as)
             self._carry_over(member, source, target)
         except ChorusError as error:
             # Half done inside the process; beginning again from the records is always right.
             target.look()
             target.end(f"moving {name!r} to it failed: {error}")
-            raise
+            raise ServiceAwayError(f"host {to_host!r}: has to begin again") from error
         target.streams = streams
 
     def _carry_over(self, member: Member, source: HostProcess | None, target: HostProcess) -> None:
         name, orders = member.id, self.core.orders.handle
         target.reign = self.core.reign
-        attach_as = f"{target.name}+{target.epoch}"
-        reply = self.ask(target, Admit([member.spec(self._config)], attach_as))
-        if reply.failures:
-            self._could_not_build(target, name, reply.failures[name])
-            return
-        self._await_attached(target, attach_as)
-        if source is None and not self.places_of(name):
+        if not self.places_of(name):
             member.begin()
-            target.carried.append(name)
-            call(orders.register.remote([member.config]))
+            target.carried[name] = None
             self._join(target, [name])
             return
         epoch = target.next_epoch()
         past = call(orders.move.remote(name, target.id, epoch))
-        target.carried.append(name)
+        target.carried[name] = None
         if source is not None:
-            source.carried.remove(name)
+            source.carried.pop(name, None)
             self.ask(source, Dismiss([name]))
         self.ask(target, Recover(epoch, target.reign, past), timeout_s=START_TIMEOUT_S)
 
@@ -391,14 +434,22 @@ class Fleet:
 
     def dismiss(self, host: HostProcess, name: str) -> None:
         """Take an instance out of a host; one that has become empty is about to be ended."""
-        host.carried.remove(name)
+        host.carried.pop(name, None)
         if host.kind == "pooled" and not host.has_died():
             self.ask(host, Dismiss([name]))
 
     def end(self, host: HostProcess, reason: str) -> None:
         """End a host's process."""
         host.end(reason)
-        call(self.core.market.handle.unsubscribe.remote(host.id))
+        with contextlib.suppress(ServiceAwayError):  # a new one does not know of it
+            call(self.core.market.handle.unsubscribe.remote(host.id))
+
+    def take_out_stale(self) -> None:
+        """End hosts that were being changed when the manager died; they start again, unblamed."""
+        for host in list(self.hosts.values()):
+            if host.is_stale:
+                host.end("was being changed when the manager died")
+                del self.hosts[host.id]
 
     # ------------------------------------------------------------------ after the manager's death
 

@@ -31,6 +31,7 @@ from actors.requests import (
     StrategySpec,
 )
 from actors.services import call_service
+from actors.snapshots import StateKeeper, says_what_it_keeps
 from actors.wire import (
     MARK_TOPIC,
     Endpoints,
@@ -51,7 +52,16 @@ from engine.errors import ChorusError, start_failure
 from engine.instance import Command, Instance, build
 from engine.money import Instrument
 from engine.report import outcome_of
-from engine.sequencing import Answer, CandleBatch, Mark, Past, Release, SliceEvent
+from engine.sequencing import (
+    Answer,
+    CandleBatch,
+    Mark,
+    Past,
+    Release,
+    SeatState,
+    SliceEvent,
+    Stored,
+)
 from engine.status import StrategyStatus
 
 __all__ = ["Host", "HostSpec", "Prepared"]
@@ -74,6 +84,7 @@ class HostSpec(msgspec.Struct, frozen=True):
         uncovered: Streams whose candles may miss prices their symbol's orders are matched on.
         endpoints: The engine's data plane.
         folder: Private folder of the engine on this machine.
+        state: Folder of the run for what outlives processes.
     """
 
     host: str
@@ -83,6 +94,7 @@ class HostSpec(msgspec.Struct, frozen=True):
     uncovered: tuple[str, ...]
     endpoints: Endpoints
     folder: str
+    state: str
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -123,7 +135,7 @@ class Runner(Protocol):
         """Return what the order manager has not been told yet."""
         ...
 
-    def recover(self, past: Past, /) -> None:
+    def recover(self, past: Past, stored: Stored[Instance] | None = None, /) -> None:
         """Let instances go on where they left off in another process."""
         ...
 
@@ -150,7 +162,9 @@ class Host(ABC):
         self._spec = spec
         self._market = market
         self._types: dict[str, LoadedType] = {}
+        self._specs: dict[str, StrategySpec] = {}
         self._instances: dict[str, Instance] = {}
+        self._keeper = StateKeeper(spec.state, spec.host, self._states_of)
         self._streams: dict[str, tuple[str, ...]] = {}
         self._listens_to: set[str] = set()
         self._newcomers: list[str] = []
@@ -197,6 +211,10 @@ class Host(ABC):
     def _dismiss(self, name: str, /) -> None: ...
 
     @abstractmethod
+    def _states_of(self, names: Sequence[str], /) -> tuple[list[SeatState], dict[str, str]]:
+        """Return the present states of instances, and why some have none."""
+
+    @abstractmethod
     def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
         """Return statuses that are due; None if not even a sign of life is."""
 
@@ -211,19 +229,26 @@ class Host(ABC):
         for spec in specs:
             config = StrategyConfig.model_validate_json(spec.config)
             try:
-                loaded = self._types.get(spec.plugin_file)
-                if loaded is None:
-                    loaded = self._types[spec.plugin_file] = load_file(spec.plugin_file)
-                instance = build(
-                    config, loaded, instruments=self._spec.instruments, capital=spec.capital
-                )
+                self._instances[config.id] = self._instance_of(config, spec)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
                 failures[config.id] = start_failure(error)
                 continue
-            self._instances[config.id] = instance
+            self._specs[config.id] = spec
             self._streams[config.id] = config.streams
             self._newcomers.append(config.id)
         return failures
+
+    def _instance_of(self, config: StrategyConfig, spec: StrategySpec) -> Instance:
+        loaded = self._types.get(spec.plugin_file)
+        if loaded is None:
+            loaded = self._types[spec.plugin_file] = load_file(spec.plugin_file)
+        return build(config, loaded, instruments=self._spec.instruments, capital=spec.capital)
+
+    def _rebuild(self, name: str) -> Instance:
+        """Build an instance again that has seen nothing."""
+        instance = self._instance_of(self._instances[name].config, self._specs[name])
+        self._instances[name] = instance
+        return instance
 
     def attach(self) -> None:
         """Connect to the data plane and say hello; called once, before `run`."""
@@ -276,6 +301,7 @@ class Host(ABC):
                 self._report(is_quiet=True)
                 # A socket nobody asks does not subscribe again when market data comes back.
                 is_readable(self._subscriber)
+                self._take_states()
                 ready = poller.poll(IDLE_MS)
             for source, _ in ready:
                 self._receive(source)
@@ -286,13 +312,23 @@ class Host(ABC):
             self._send_answer()
             self._report(is_quiet=False)
 
+    def _take_states(self) -> None:
+        """Shorten the way back of some instances, in case this process dies."""
+        if self._is_live:
+            types, specs = self._types, self._specs
+            self._keeper.take_some(
+                name
+                for name in self._instances
+                if says_what_it_keeps(types[specs[name].plugin_file].cls)
+            )
+
     def _await_first_instance(self) -> None:
         """Serve requests until there is an instance: it moves here once this process is up."""
         poller = _poller(self._control.socket)
         while not self._instances:
             if poller.poll(IDLE_MS):
                 self._control.serve(self._handle, is_due=lambda _: True)
-            self._control.report([])
+            self._control.report(0, [])
 
     def _send_answer(self) -> None:
         answer = self._runner.answer()
@@ -333,7 +369,7 @@ class Host(ABC):
     def _report(self, *, is_quiet: bool) -> None:
         statuses = self._changed_statuses(is_quiet=is_quiet)
         if statuses is not None:
-            self._control.report(statuses)
+            self._control.report(self._runner.epoch if self._is_live else 0, statuses)
 
     # ------------------------------------------------------------------ requests
 
@@ -345,7 +381,8 @@ class Host(ABC):
         return handler(request) or Reply()
 
     def _return_outcomes(self, request: AskOutcomes) -> Reply:
-        return Reply(outcomes=[outcome_of(self._instances[name]) for name in request.instances])
+        present = (name for name in request.instances if name in self._instances)
+        return Reply(outcomes=[outcome_of(self._instances[name]) for name in present])
 
     def _obey(self, request: Obey) -> None:
         if request.instance not in self._instances:
@@ -358,7 +395,7 @@ class Host(ABC):
         self._dealer.send(self._answers.encode(self._runner.repeat(request.reign)))
 
     def _catch_up(self, request: CatchUp) -> None:
-        self._read_log()
+        self._read_log(request.through)
         for name, events in request.events.items():
             self._relive(name, request.through, events)
 
@@ -369,8 +406,12 @@ class Host(ABC):
         self._settle(request.events)
 
     def _go_on(self, request: Recover) -> None:
-        self._read_log()
-        self._runner.recover(request.past)
+        past = request.past
+        self._read_log(
+            max(past.matched, past.through, *(command.slice for command in past.commands))
+        )
+        stored = Stored(self._keeper.read(past.joined), self._rebuild)
+        self._runner.recover(past, stored)
         self._begin_epoch(request.epoch, request.reign)
         self._settle(request.past.joined)
 
@@ -382,6 +423,9 @@ class Host(ABC):
         self._has_spoken = True
 
     def _admit(self, request: Admit) -> Reply:
+        # One may be left that was to be dismissed when the manager died.
+        ids = [StrategyConfig.model_validate_json(spec.config).id for spec in request.strategies]
+        self._let_go(Dismiss([name for name in ids if name in self._instances]))
         failures = self._build(request.strategies)
         self._subscribe_newcomers(request.name)
         return Reply(failures=failures)
@@ -389,9 +433,10 @@ class Host(ABC):
     def _let_go(self, request: Dismiss) -> None:
         for name in request.instances:
             if self._instances.pop(name, None) is not None:
-                del self._streams[name]
+                del self._streams[name], self._specs[name]
                 self._dismiss(name)
-        self._settle(request.instances)
+        if request.instances:
+            self._settle(request.instances)
 
     def _settle(self, names: Iterable[str]) -> None:
         """Note that newcomers take part, or will not."""
@@ -401,9 +446,9 @@ class Host(ABC):
             self._is_live = True
             settle_memory()
 
-    def _read_log(self) -> None:
+    def _read_log(self, known: int) -> None:
         """Queue everything that was published so far and somebody here has not seen."""
-        published, payloads = call_service(self._market.replay_all, self._wanted())
+        published, payloads = call_service(self._market.replay_all, self._wanted(), known)
         for payload in payloads:
             self._runner.offer(self._candles.decode(payload))
         self._runner.mark(published)

@@ -49,7 +49,8 @@ class EnginePlan(msgspec.Struct, frozen=True):
     """What a StrategyManager is started with.
 
     Attributes:
-        config: The run.
+        config_file: The run as JSON. Ray keeps large arguments with whoever passed them, and could
+            not start an actor again after that has died.
         plugin_files: File of each strategy type in use.
         replay: Candle files; empty for the configured market.
         folder: Private folder for the sockets.
@@ -58,7 +59,7 @@ class EnginePlan(msgspec.Struct, frozen=True):
         namespace: Ray's namespace for the names of this engine's actors.
     """
 
-    config: RunConfig
+    config_file: str
     plugin_files: dict[str, str]
     replay: list[str]
     folder: str
@@ -125,9 +126,11 @@ class StrategyManager:
 
     def _open(self) -> None:
         """Read what an earlier life has left; start the services or find them."""
-        plan, config = self._plan, self._plan.config
+        plan = self._plan
+        config = RunConfig.model_validate_json(Path(plan.config_file).read_bytes())
+        self._config = config
         self._memory = ManagerMemory(Path(plan.state), sync=plan.is_durable)
-        self._fleet = Fleet(config, plan.folder, plan.namespace)
+        self._fleet = Fleet(config, plan.folder, plan.state, plan.namespace)
         self._fleet.members = self._memory.members(config, plan.plugin_files)
         self._core = self._fleet.core = self._spawn_core(self._fleet.endpoints)
         limit_mb = config.placement.memory_limit_mb
@@ -155,7 +158,7 @@ class StrategyManager:
         plan = self._plan
         names = {"namespace": plan.namespace, "lifetime": "detached", "get_if_exists": True}
         options: dict[str, Any] = {"threads": _THREADS_OF_SERVICE, "max_restarts": -1, **names}
-        config = plan.config
+        config = self._config
         market = spawn(
             MarketDataActor,
             config.market,
@@ -165,9 +168,11 @@ class StrategyManager:
             name="market-data",
             **options,
         )
+        # Strategies are told one by one; what is left is small enough to go with the call.
+        accounts = config.model_copy(update={"strategies": config.strategies[:1]})
         orders = spawn(
             OrderManagerActor,
-            config,
+            accounts,
             endpoints,
             market,
             JournalPlace(str(Path(plan.state) / "orders.journal"), plan.is_durable),
@@ -182,21 +187,25 @@ class StrategyManager:
 
     def _start(self) -> None:
         """Bring everything up and let candles flow; what is up already is taken over."""
-        self._core.adopt()
-        self._round(self._core.look_after)
+        self._round(self._take_over)
+        while not self._supervisor.is_settled():
+            self._round(self._supervise)
+            self._fleet.wait_for_change(ROUND_EVERY_S)
+        if not self._core.has_begun:
+            self._round(self._begin)
+        self._phase = "running"
+
+    def _take_over(self) -> None:
+        """Open the services, and find the hosts an earlier life has started."""
+        self._core.open()
         with self._lock:
             for member in self._fleet.members.values():
                 self._want(member)
             self._fleet.adopt(self._memory.kinds())
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S * max(1, len(self._fleet.members) / 1000)
-        while not self._supervisor.is_settled():
-            self._round(self._supervise)
-            self._fleet.wait_for_change(ROUND_EVERY_S)
-            if time.monotonic() > deadline:
-                raise ChorusError("the strategies have not started in time; see Ray's logs")
-        if not self._core.has_begun:
-            self._round(self._core.begin)
-        self._phase = "running"
+
+    def _begin(self) -> None:
+        self._core.look_after()
+        self._core.begin()
 
     def _round(self, step: Callable[[], T]) -> None:
         """Carry out a step until no service is away."""
@@ -205,8 +214,6 @@ class StrategyManager:
                 step()
                 return
             time.sleep(ROUND_EVERY_S)
-            with contextlib.suppress(ServiceAwayError):
-                self._core.look_after()
 
     def _run(self) -> None:
         """Supervise until every candle is decided and everybody has reported."""
@@ -215,7 +222,7 @@ class StrategyManager:
             # the next round.
             with contextlib.suppress(ServiceAwayError):
                 self._supervise()
-                if self._core.progress.finished:
+                if self._core.progress.finished and self._supervisor.is_settled():
                     self._extract = self._collect()
                     break
             self._fleet.wait_for_change(ROUND_EVERY_S)
@@ -313,8 +320,8 @@ class StrategyManager:
         with self._lock:
             if config.id in self._fleet.members:
                 raise ConfigError(f"strategy {config.id!r}: the id is taken; restart or rename it")
-            self._plan.config.capital_of(config)
-            member = Member(config, plugin_file, self._plan.config.isolation_of(config))
+            self._config.capital_of(config)
+            member = Member(config, plugin_file, self._config.isolation_of(config))
             self._want(member)
             if member.wanted is None:
                 facts = self._core.facts
@@ -322,6 +329,7 @@ class StrategyManager:
                     f"strategy {config.id!r}: {member.status.cause or 'is not enabled'}; "
                     f"the feed has {', '.join(facts.streams) if facts else 'nothing'}"
                 )
+            call(self._core.orders.handle.register.remote([config]))
             self._fleet.members = {**self._fleet.members, config.id: member}
             self._changed()
         self._await_settled(member)

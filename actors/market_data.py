@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
+from actors.ending import Ending
 from actors.services import ServiceAwayError
 from actors.wire import (
     MARK_TOPIC,
@@ -112,9 +113,8 @@ class MarketDataActor:
         self._is_open = False
         self._finished = False
         self._failed = ""
-        self._end: BaseException | None = None
         self._begin = threading.Event()
-        self._ended = threading.Event()
+        self._ending = Ending()
         self._draining = False
 
     def open(self) -> MarketFacts:
@@ -138,14 +138,8 @@ class MarketDataActor:
         return self._facts(), self._begin.is_set(), self._draining
 
     def ended(self) -> None:
-        """Return when the loop has ended, which it does with the process only.
-
-        Raises:
-            BaseException: What ended it.
-        """
-        self._ended.wait()
-        if self._end is not None:
-            raise self._end
+        """Return when the loop has ended, which it does with the process only; see `Ending`."""
+        self._ending.wait()
 
     def _facts(self) -> MarketFacts:
         market = self._market
@@ -207,14 +201,16 @@ class MarketDataActor:
         self._require_open()
         return self._batch_of(stream, from_seq, to_seq - from_seq, self._published)
 
-    def replay_all(self, wanted: Mapping[str, int]) -> tuple[int, list[bytes]]:
+    def replay_all(self, wanted: Mapping[str, int], known: int) -> tuple[int, list[bytes]]:
         """Return the newest published slice, and everything of some streams up to it.
 
         Args:
             wanted: First seq wanted, by stream.
+            known: Newest slice the order manager knows to have been published: market data that
+                has just come back does not.
         """
         self._require_open()
-        published = self._published
+        published = max(self._published, known)
         return published, [
             self._batch_of(stream, first, None, published) for stream, first in wanted.items()
         ]
@@ -259,10 +255,8 @@ class MarketDataActor:
         try:
             self._run()
         except BaseException as error:
-            self._end = error
+            self._ending.declare(error)
             raise
-        finally:
-            self._ended.set()
 
     def _run(self) -> None:
         gc.freeze()  # as in the hosts: nothing built so far goes away

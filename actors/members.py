@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ __all__ = ["HostProcess", "Member"]
 Wanted = Literal["running", "paused", "stopped"]
 
 WEIGH_EVERY_S = 2.0
+
+_STATUSES = {str(status): status for status in Status}
 
 
 class Member:
@@ -83,7 +86,7 @@ class Member:
         """
         if self._set_aside_as is not None:
             return ActualStrategy(self._set_aside_as, self.started)
-        heard = Status(self.status.status) if self.status.status in set(Status) else Status.CREATED
+        heard = _STATUSES.get(self.status.status, Status.CREATED)
         if heard in (Status.ERROR, Status.STOPPED):
             heard = Status.PAUSED if self.wanted == "paused" else Status.RUNNING
         return ActualStrategy(heard, self.started)
@@ -131,15 +134,19 @@ class HostProcess:
         running_since: When it began to take part.
         reign: Life of the order manager it took part in first.
         is_found: Found alive by a manager that did not start it.
+        is_unverified: Found alive, and has yet to say that it is as the order manager knows it.
+        is_stale: It is not: the manager died while it was being changed.
+        is_queued: Its turn to start has not come.
         has_reported: It has said something to this manager, so it can be written to.
         process: Its process id; 0 if not known.
     """
 
-    def __init__(self, host: str, start: int, kind: Isolation, carried: list[str]) -> None:
+    def __init__(self, host: str, start: int, kind: Isolation, carried: Iterable[str]) -> None:
         self.id = host
         self.start = start
         self.kind = kind
-        self.carried = carried
+        # Ordered and quick to look into: there may be thousands.
+        self.carried = dict.fromkeys(carried)
         self.streams: tuple[str, ...] = ()
         self.actor: Any = None
         self.epoch = first_epoch(start)
@@ -148,6 +155,9 @@ class HostProcess:
         self.heard_at = self.running_since = time.monotonic()
         self.reign = -1
         self.is_found = False
+        self.is_unverified = False
+        self.is_stale = False
+        self.is_queued = True
         self.has_reported = threading.Event()
         self.process = 0
         self._memory_bytes = 0
@@ -156,12 +166,13 @@ class HostProcess:
 
     @classmethod
     def adopt(
-        cls, actor: Any, host: str, epoch: int, kind: Isolation, carried: list[str]
+        cls, actor: Any, host: str, epoch: int, kind: Isolation, carried: Iterable[str]
     ) -> HostProcess:
         """Take over a host that was found alive."""
         found = cls(host, start_of(epoch), kind, carried)
         found.actor, found.epoch = actor, epoch
         found.state, found.is_found = "running", True
+        found.is_queued, found.is_unverified = False, True
         found.watch(actor.prepare.remote())
         return found
 
@@ -224,7 +235,8 @@ class HostProcess:
             owes_since: Since when everybody waits for it, monotonic seconds; None if nobody does.
             busy_with: Instance that runs, or ran last.
         """
-        waited_since = max(owes_since or 0.0, self.running_since)
+        since = time.monotonic() if self.is_queued else self.running_since
+        waited_since = max(owes_since or 0.0, since)
         return ActualHost(
             id=self.id,
             epoch=self.start,

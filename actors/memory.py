@@ -10,6 +10,7 @@ import msgspec
 from actors.members import Member, Wanted
 from engine.config import Isolation, RunConfig, StrategyConfig
 from engine.errors import ChorusError
+from engine.instance import Status
 from engine.journal import read_state, write_state
 from engine.supervision import History, decode, encode
 
@@ -105,4 +106,6 @@ def _member(stored: _Stored) -> Member:
     member = Member(config, stored.plugin_file, stored.isolation)
     member.wanted, member.version = stored.wanted, stored.version
     member.started = stored.started
+    if stored.wanted == "stopped":
+        member.set_aside(Status.STOPPED, "stopped")
     return member

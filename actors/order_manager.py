@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
+from actors.ending import Ending
 from actors.services import ServiceAwayError, call
 from actors.wire import (
     SLICES_TOPIC,
@@ -31,7 +31,7 @@ from actors.wire import (
     start_of,
 )
 from engine.config import RunConfig, StrategyConfig
-from engine.journal import JournalFile, OrderJournal
+from engine.journal import JournalFile, OrderJournal, read_state, write_state
 from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
 from engine.sequencing import (
@@ -157,8 +157,7 @@ class OrderManagerActor:
         self._reign = -1
         self._is_open = False
         self._feed_ended = False
-        self._loop_ended = threading.Event()
-        self._end: BaseException | None = None
+        self._ending = Ending()
         self._mailbox = Mailbox()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._router = bind(context, zmq.ROUTER, endpoints.answers)
@@ -169,13 +168,15 @@ class OrderManagerActor:
         self._release = codec(Release)
         self._slices = codec(SliceBatch)
 
-    def open(self, reign: int, base_streams: Mapping[str, str], started_ns: int) -> None:
+    def open(self, base_streams: Mapping[str, str], started_ns: int) -> int:
         """Make accounts and instruments, and live through the journal; called first.
 
         Args:
-            reign: How many lives of the order manager there were before this one.
             base_streams: Stream to match each symbol on.
             started_ns: When the first slice came to an earlier life; 0 if there was none.
+
+        Returns:
+            How many lives of the order manager there were before this one.
 
         Raises:
             ConfigError: An instrument cannot be used.
@@ -183,7 +184,8 @@ class OrderManagerActor:
             ServiceAwayError: Market data is away.
         """
         if self._is_open:
-            return
+            return self._reign
+        reign = self._next_reign()
         self._base = frozenset(base_streams.values())
         self._undecided.clear()
         manager = OrderManager(self._config, base_streams=base_streams, ledger=Ledger())
@@ -205,20 +207,23 @@ class OrderManagerActor:
         self._started_ns = started_ns
         self._reign = reign
         self._is_open = True
+        return reign
+
+    def _next_reign(self) -> int:
+        """Count this life: what an earlier one said must never be taken for its words."""
+        place = Path(self._journal.path).with_suffix(".reign")
+        last = read_state(place)
+        reign = 0 if last is None else int(last) + 1
+        write_state(place, str(reign).encode(), sync=self._journal.is_durable)
+        return reign
 
     def introduce(self) -> int | None:
         """Return its reign; None if it has yet to be opened."""
         return self._reign if self._is_open else None
 
     def ended(self) -> None:
-        """Return when the loop has ended, which it does with the process only.
-
-        Raises:
-            BaseException: What ended it.
-        """
-        self._loop_ended.wait()
-        if self._end is not None:
-            raise self._end
+        """Return when the loop has ended, which it does with the process only; see `Ending`."""
+        self._ending.wait()
 
     def _replayed(self, start: int, through: int | None = None) -> Iterator[MarketSlice]:
         """Read slices from market data: published ones, or those through a number."""
@@ -361,10 +366,8 @@ class OrderManagerActor:
         try:
             self._run()
         except BaseException as error:
-            self._end = error
+            self._ending.declare(error)
             raise
-        finally:
-            self._loop_ended.set()
 
     def _run(self) -> None:
         self._in_hand_since_ns = time.monotonic_ns()
@@ -410,8 +413,12 @@ class OrderManagerActor:
                 self._started_ns = time.monotonic_ns()
             expected = self._coordinator.received + 1
             if batch.slices and batch.slices[0].number > expected:
-                # The fan-out did not bring it; the log has it.
-                self._add(self._replayed(expected, batch.slices[0].number - 1))
+                # The fan-out did not bring it; the log has it. Market data that has died publishes
+                # it again when it is back.
+                try:
+                    self._add(self._replayed(expected, batch.slices[0].number - 1))
+                except ServiceAwayError:
+                    continue
             self._add(batch.slices)
             self._feed_ended = self._feed_ended or batch.last
 

@@ -12,7 +12,7 @@ from actors.plate import open_plate
 from actors.wire import first_epoch, start_name
 from engine.instance import Command, Instance
 from engine.report import status_of
-from engine.sequencing import HostRunner, SliceEvent
+from engine.sequencing import HostRunner, SeatState, SliceEvent
 from engine.status import StrategyStatus
 
 __all__ = ["StrategyHost"]
@@ -59,6 +59,9 @@ class StrategyHost(Host):
 
     def _dismiss(self, name: str, /) -> None:
         self._runner.remove(name)
+
+    def _states_of(self, names: Sequence[str], /) -> tuple[list[SeatState], dict[str, str]]:
+        return self._runner.store(names)
 
     def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
         """Go round all instances, a few at a time."""

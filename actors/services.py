@@ -19,15 +19,15 @@ _RETRY_EVERY_S = 0.05
 
 
 class ServiceAwayError(ChorusError):
-    """The actor's process is gone, for good or until it is started again."""
+    """The actor does not answer: its process is gone or too busy, for good or for a while."""
 
 
 def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
     """Wait for an actor's answer.
 
     Raises:
-        ServiceAwayError: The actor's process is gone.
-        ChorusError: The actor raised it, or did not answer in time.
+        ServiceAwayError: The actor's process is gone, or did not answer in time.
+        ChorusError: The actor raised it.
     """
     try:
         return ray.get(ref, timeout=timeout_s)
@@ -41,7 +41,7 @@ def call(ref: Any, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
     except RayActorError as error:
         raise ServiceAwayError(failure_text(error)) from error
     except GetTimeoutError as error:
-        raise ChorusError(f"no answer within {timeout_s:g} s") from error
+        raise ServiceAwayError(f"no answer within {timeout_s:g} s") from error
 
 
 def failure_text(error: Exception) -> str:

@@ -10,7 +10,7 @@ from actors.host import Host, HostSpec
 from actors.wire import first_epoch
 from engine.instance import Command, Instance
 from engine.report import status_of
-from engine.sequencing import InstanceRunner, SliceEvent
+from engine.sequencing import InstanceRunner, SeatState, SliceEvent
 from engine.status import StrategyStatus
 
 __all__ = ["StrategyActor"]
@@ -30,7 +30,6 @@ class StrategyActor(Host):
 
     def _seat(self, instance: Instance, streams: Sequence[str], /) -> None:
         spec = self._spec
-        self._instance = instance
         self._runner = InstanceRunner(
             instance,
             host=spec.host,
@@ -55,6 +54,13 @@ class StrategyActor(Host):
     def _dismiss(self, _name: str, /) -> None:
         """Nothing is left to do: the process is about to be ended."""
 
+    def _states_of(self, names: Sequence[str], /) -> tuple[list[SeatState], dict[str, str]]:
+        try:
+            state = self._runner.store()
+        except Exception as error:  # noqa: BLE001 - code of the strategy may raise anything
+            return [], dict.fromkeys(names, f"{type(error).__name__}: {error}")
+        return [] if state is None else [state], {}
+
     def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
         # Nobody waits for a status, everybody for answers: in a quiet moment it goes out often,
         # between two candles of a burst seldom.
@@ -65,4 +71,5 @@ class StrategyActor(Host):
         if elapsed_ns < (STATUS_EVERY_NS if is_quiet else STATUS_AT_LEAST_EVERY_NS):
             return None
         self._reported_ns = now
-        return [status_of(self._instance, lag=self._runner.queued)]
+        (instance,) = self._instances.values()
+        return [status_of(instance, lag=self._runner.queued)]

@@ -12,6 +12,7 @@ from actors.fleet import Fleet
 from actors.members import HostProcess, Member
 from actors.order_manager import DecisionProgress
 from actors.requests import AskOutcomes, Obey
+from actors.services import ServiceAwayError
 from engine.config import Isolation
 from engine.errors import ChorusError
 from engine.instance import Command, Pause, Resume, Status, Stop
@@ -35,6 +36,10 @@ from engine.supervision import (
 )
 
 __all__ = ["Supervisor"]
+
+LOOK_AT_LEAST_EVERY_S = 5.0
+WORTH_A_LOOK_S = 0.5
+"""Waiting for a host this long is nothing yet, but may become something."""
 
 
 class Supervisor:
@@ -69,6 +74,7 @@ class Supervisor:
         self._remember = remember
         self._store = store
         self._watched_since = time.monotonic()
+        self._looked_at = 0.0
         self._random = random.Random()  # noqa: S311 - jitter
 
     def is_settled(self) -> bool:
@@ -96,9 +102,13 @@ class Supervisor:
         Raises:
             ServiceAwayError: A service is away; the rest is left to the next round.
         """
-        owing = {owed.host: owed for owed in progress.owing}
+        fleet, settings = self._fleet, self._settings
+        fleet.take_out_stale()
+        if not self._has_to_look(progress):
+            return
+        fleet.is_changed = False
+        self._looked_at = time.monotonic()
         actual = self._look(progress, published)
-        settings, fleet = self._settings, self._fleet
         wanted = (member.desired() for member in fleet.members.values())
         desired = Desired(
             tuple(strategy for strategy in wanted if strategy is not None), self._pooled_hosts
@@ -109,11 +119,46 @@ class Supervisor:
         if _lasting(history) != _lasting(self.history):
             self._remember(history)
         self.history = history
+        # What is done is looked at again at once, and so is what could not be done.
+        fleet.is_changed = fleet.is_changed or bool(actions)
+        owing = {owed.host for owed in progress.owing}
         for action in actions:
-            self._carry_out(action, set(owing))
-        if any(isinstance(action, StartHost | RecoverHost) for action in actions):
+            try:
+                self._carry_out(action, owing)
+            except ServiceAwayError:
+                raise
+            except ChorusError as error:
+                self._could_not(action, str(error))
+                break
+        if any(isinstance(action, StartHost | RecoverHost | Move) for action in actions):
             self._store()
-        self._let_go_of_the_rest()
+        self._let_go_of_strays(owing)
+
+    def _has_to_look(self, progress: DecisionProgress) -> bool:
+        """Tell whether anything may be other than at the last look, which was in order.
+
+        With thousands of strategies looking at everything takes a good part of a second.
+        """
+        hosts = list(self._fleet.hosts.values())
+        return (
+            self._fleet.is_changed
+            or time.monotonic() - self._looked_at > LOOK_AT_LEAST_EVERY_S
+            or any(owed.waited_s > WORTH_A_LOOK_S for owed in progress.owing)
+            or any(host.state != "running" or host.has_died() for host in hosts)
+        )
+
+    def _could_not(self, action: Action, cause: str) -> None:
+        """Take note of an action that was refused: it concerns one strategy, not the engine."""
+        fleet = self._fleet
+        if isinstance(action, Move):
+            member, source = fleet.members[action.instance], fleet.host_of(action.instance)
+            if source is None:
+                self._set_aside(member, Status.ERROR, cause)
+            else:
+                member.isolation = source.kind  # it stays where it is
+        elif isinstance(action, StartHost | RecoverHost):
+            for name in action.instances:
+                self._set_aside(fleet.members[name], Status.ERROR, cause)
 
     def _look(self, progress: DecisionProgress, published: int) -> Actual:
         now, hosts = time.monotonic(), []
@@ -171,12 +216,11 @@ class Supervisor:
         host = fleet.hosts.get(action.id)
         if host is None or host.start != action.epoch:
             return
-        was_running = host.state == "running"
         offender = fleet.busy_with(host)
-        fleet.end(host, action.reason)
-        if was_running and host.id in owing and offender is not None:
+        if host.state == "running" and host.id in owing and offender is not None:
             # It blocks: nobody waits for it again. It may come back later, as a newcomer.
             fleet.leave(host.id, [offender], action.reason)
+        fleet.end(host, action.reason)
 
     def _pause(self, member: Member, cause: str) -> None:
         if self._fleet.host_of(member.id) is None:
@@ -222,16 +266,28 @@ class Supervisor:
         for host_id in self._fleet.places_of(name):
             self._fleet.leave(host_id, [name], reason)
 
-    def _let_go_of_the_rest(self) -> None:
-        """Wait for nobody whose host has ended and who does not come back."""
+    def _let_go_of_strays(self, owing: set[str]) -> None:
+        """Wait for nobody who does not come back.
+
+        Whoever is waited for and runs nowhere here may have been set aside, or never be built
+        again: its process died at the wrong moment.
+        """
         fleet = self._fleet
-        for host in fleet.hosts.values():
-            if host.state != "ended":
-                continue
-            for name in list(host.carried):
-                member = fleet.members[name]
-                if member.is_set_aside or member.wanted in (None, "stopped"):
-                    host.carried.remove(name)
+        absent = {name for name in owing if not self._runs(name)}
+        if not absent:
+            return
+        for place, names in fleet.places(absent).items():
+            gone = [name for name in names if self._is_gone(name)]
+            if gone:
+                fleet.leave(place, gone, "does not come back")
+
+    def _runs(self, host_id: str) -> bool:
+        host = self._fleet.hosts.get(host_id)
+        return host is not None and host.state == "running"
+
+    def _is_gone(self, name: str) -> bool:
+        member = self._fleet.members.get(name)
+        return member is None or member.is_set_aside or member.wanted in (None, "stopped")
 
 
 def _lasting(history: History) -> History:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -158,8 +159,8 @@ class RunConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _ids_are_unique_and_accounts_exist(self) -> Self:
-        ids = [strategy.id for strategy in self.strategies]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
+        counts = Counter(strategy.id for strategy in self.strategies)
+        twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:
             raise ValueError(f"strategy ids must be unique; twice: {', '.join(twice)}")
         accounts = [account.id for account in self.accounts]

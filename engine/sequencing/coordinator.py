@@ -202,11 +202,12 @@ class Coordinator:
         """Let a participant live on in a new process; what it has not answered is waited for.
 
         Raises:
-            ChorusError: It does not take part any more.
+            ChorusError: It does not take part any more, or the epoch is not a new one.
         """
         participant = self._roster.hosts.get(host)
         if participant is None:
             raise ChorusError(f"host {host!r}: does not take part any more, it has to join anew")
+        self._require_new(host, epoch)
         self._add_record(Rejoined(self.matched, self.decided, host, epoch))
         self._recorder.commit()
         participant.begin_anew(epoch, is_in_step=True)
