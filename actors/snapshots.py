@@ -32,6 +32,9 @@ ROUND_EVERY_NS = 60_000_000_000
 ASK_AGAIN_NS = 1_000_000_000
 """When a round begins after one in which nobody had anything to store yet."""
 
+NS_PER_BYTE = 1_000
+"""How long a round takes at least: 1 MB/s is written at the most."""
+
 SHARE = 0.05
 """Part of the time that may go into taking states."""
 
@@ -44,7 +47,7 @@ CHUNKS = 32
 _AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
-Round = Generator[None, None, bool]
+Round = Generator[None, None, int]
 TakeStates = Callable[[Sequence[str]], tuple[list[SeatState], dict[str, str]]]
 
 
@@ -112,6 +115,7 @@ class StateKeeper:
             self._round = None
             if not end.value:
                 self._next_round_ns = began + ASK_AGAIN_NS
+            self._next_round_ns = max(self._next_round_ns, began + end.value * NS_PER_BYTE)
         except JournalError as error:
             self._round = None
             self._note("write", error)
@@ -120,17 +124,17 @@ class StateKeeper:
 
     def _go_round(
         self, store: SnapshotStore, instances: Iterable[str]
-    ) -> Generator[None, None, bool]:
+    ) -> Generator[None, None, int]:
         """Take and write all states, in steps of a millisecond or of one file.
 
         Returns:
-            Whether there were any.
+            How many bytes were written.
         """
         chunks: dict[int, list[str]] = {}
         for name in instances:
             if name not in self._without:
                 chunks.setdefault(_chunk_of(name), []).append(name)
-        has_stored = False
+        written = 0
         for chunk, names in chunks.items():
             encoded: list[bytes] = []
             newest = -1
@@ -144,10 +148,11 @@ class StateKeeper:
                 newest = max([newest, *(state.processed for state in states)])
                 yield
             if encoded:
-                store.write(self._name(chunk), newest, msgspec.msgpack.encode(encoded))
-                has_stored = True
+                payload = msgspec.msgpack.encode(encoded)
+                store.write(self._name(chunk), newest, payload)
+                written += len(payload)
                 yield
-        return has_stored
+        return written
 
     def read(self, instances: Collection[str]) -> dict[str, SeatState]:
         """Return the newest states there are of some instances."""
