@@ -71,5 +71,5 @@ class StrategyActor(Host):
         if elapsed_ns < (STATUS_EVERY_NS if is_quiet else STATUS_AT_LEAST_EVERY_NS):
             return None
         self._reported_ns = now
-        (instance,) = self._instances.values()
+        instance = next(reversed(self._instances.values()))
         return [status_of(instance, lag=self._runner.queued)]
