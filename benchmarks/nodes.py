@@ -10,7 +10,7 @@ at once:
 
 The feed is paced and goes on. The clock ends when every strategy, moved or not, has answered the
 newest candle published: `back`. `noticed` is the part of it until Ray itself knows, `strategies
-lost` how many had to move.
+lost` how many had to move. Ray notices as fast as it asks: `check` says how often.
 
 Run: ``python -m benchmarks.nodes --lost hosts``
 """
@@ -51,6 +51,19 @@ PACE = 20
 """Candles per second."""
 
 HISTORY = 200
+SHORT_HISTORY = 60
+
+CHECKS: dict[str, dict[str, int]] = {
+    "default": {},
+    "1 s": {
+        "health_check_initial_delay_ms": 1000,
+        "health_check_period_ms": 1000,
+        "health_check_timeout_ms": 1000,
+        "health_check_failure_threshold": 3,
+    },
+}
+"""How often Ray asks a node whether it lives: its own choice, or thrice within three seconds."""
+
 TIMEOUT_S = 120.0
 START_TIMEOUT_S = 120.0
 CPUS = 4
@@ -61,8 +74,8 @@ _MINUTE_S = 60
 
 
 @contextlib.contextmanager
-def empty_cluster() -> Iterator[Cluster]:
-    """Run a head without processors for the length of a `with` block."""
+def empty_cluster(check: str) -> Iterator[Cluster]:
+    """Run a head without processors for the length of a `with` block; see `CHECKS`."""
     # Sockets need a short path. Ray's test cluster writes its address into the default folder,
     # so that has to be this one.
     with (
@@ -75,7 +88,7 @@ def empty_cluster() -> Iterator[Cluster]:
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
             # Ray fills one node up to half before it takes the next.
-            "_system_config": {"scheduler_spread_threshold": 0.0},
+            "_system_config": {"scheduler_spread_threshold": 0.0, **CHECKS[check]},
         }
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
@@ -116,8 +129,13 @@ def placed(cluster: Cluster) -> dict[str, Counter[str]]:
     return found
 
 
-def measure(lost: str) -> Mapping[str, float]:
+def measure(lost: str, check: str, history: int) -> Mapping[str, float]:
     """Return the seconds until everybody takes part again.
+
+    Args:
+        lost: One of `LOST`.
+        check: One of `CHECKS`.
+        history: Candles before the loss.
 
     Raises:
         ChorusError: Strategies were not spread, or did not come back.
@@ -126,7 +144,7 @@ def measure(lost: str) -> Mapping[str, float]:
     config = run_config()
     first, *others = config.strategies
     alone = config.model_copy(update={"strategies": (first,)})
-    with empty_cluster() as cluster:
+    with empty_cluster(check) as cluster:
         # So far there is no other node for the services.
         nodes = [add_node(cluster)]
         with engine_in_this_cluster(alone, catalog) as engine:
@@ -134,7 +152,7 @@ def measure(lost: str) -> Mapping[str, float]:
             for strategy in others:
                 engine.client.start(strategy, plugin_file=str(catalog.get(strategy.type).file))
             observer = Observer(engine)
-            await_true(lambda: observer.decided() >= HISTORY, "at the loss", TIMEOUT_S)
+            await_true(lambda: observer.decided() >= history, "at the loss", TIMEOUT_S)
             return _lose(cluster, nodes[0] if lost == "services" else nodes[-1], observer)
 
 
@@ -170,25 +188,28 @@ def run_config() -> RunConfig:
     return equal_strategies(STRATEGIES, candles=int(seconds * PACE), speed=_MINUTE_S * PACE)
 
 
-def trial(lost: str, runs: int) -> Trial:
+def trial(lost: str, check: str, runs: int, history: int = HISTORY) -> Trial:
     """Return the case of losing one kind of node."""
 
     def prepare() -> Measure:
         require_room(STRATEGIES)
-        return lambda: measure(lost)
+        return lambda: measure(lost, check, history)
 
     parameters: dict[str, int | str] = {
         "lost": lost,
         "nodes": NODES,
         "strategies": STRATEGIES,
-        "history": HISTORY,
+        "history": history,
         "pace": f"{PACE} per s",
+        "check": check,
     }
     return Trial(parameters, prepare, runs, warm_ups=0)
 
 
 def _trials(mode: Mode) -> list[Trial]:
-    return [trial("hosts", 1)] if mode == "short" else [trial(lost, 3) for lost in LOST]
+    if mode == "short":
+        return [trial("hosts", "1 s", 1, SHORT_HISTORY)]
+    return [trial(lost, check, 3) for lost in LOST for check in CHECKS]
 
 
 SCENARIO = Scenario(
@@ -207,8 +228,10 @@ def main() -> None:
     """Run the benchmark from the command line."""
     parser = parser_of(__doc__)
     parser.add_argument("--lost", choices=LOST, nargs="+", default=list(LOST))
+    parser.add_argument("--checks", choices=list(CHECKS), nargs="+", default=["default"])
     arguments = parser.parse_args()
-    run_alone(SCENARIO, [trial(lost, arguments.runs) for lost in arguments.lost], arguments)
+    cases = [(lost, check) for lost in arguments.lost for check in arguments.checks]
+    run_alone(SCENARIO, [trial(*case, arguments.runs) for case in cases], arguments)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ HOSTS = 2
 INSTANCE_CANDLES = {"idle": 8_000_000, "same": 1_600_000, "own": 800_000}
 """The same for every number of instances, so that a case takes as long with many as with few."""
 
-SHORT_INSTANCE_CANDLES = {"idle": 2_000_000, "same": 400_000}
+SHORT_INSTANCE_CANDLES = {"same": 400_000}
 ENGINE_MB = 1_000
 
 

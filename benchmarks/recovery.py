@@ -90,7 +90,7 @@ VICTIMS = {
     "manager": Victim("ray::StrategyManager"),
 }
 
-SHORT = {"dedicated": 200, "manager": 200}
+SHORT = {"dedicated": 100}
 """Victims of short mode, each with the history before its kill."""
 
 
