@@ -43,7 +43,12 @@ __all__ = ["START_TIMEOUT_S", "Fleet"]
 WAVE = 8
 """Hosts started at the same time; each costs about half a second of processor time."""
 
-START_TIMEOUT_S = 120.0
+PREPARE_TIMEOUT_S = 60.0
+"""For loading strategy types and building instances."""
+
+START_TIMEOUT_S = 300.0
+"""For living through the past, too, which may be long."""
+
 POLL_S = 0.02
 HELLO_AGAIN_S = 1.0
 
@@ -270,7 +275,7 @@ class Fleet:
         )
         if host.has_died():
             ray.kill(host.actor, no_restart=True)  # it was ended while this was under way
-        prepared: Prepared = call(host.actor.prepare.remote(), START_TIMEOUT_S)
+        prepared: Prepared = call(host.actor.prepare.remote(), PREPARE_TIMEOUT_S)
         host.process = prepared.process
         for name, cause in prepared.failures.items():
             self._could_not_build(host, name, cause)

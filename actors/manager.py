@@ -14,7 +14,7 @@ import msgspec
 
 from actors.cluster import spawn
 from actors.core import Core
-from actors.fleet import Fleet
+from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.market_data import MarketDataActor
 from actors.members import HostProcess, Member
 from actors.memory import ManagerMemory
@@ -34,7 +34,6 @@ __all__ = ["EnginePlan", "StrategyManager"]
 
 ROUND_EVERY_S = 0.25
 EXTRACT_TIMEOUT_S = 120.0
-SETTLE_TIMEOUT_S = 180.0
 
 SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
@@ -139,6 +138,7 @@ class StrategyManager:
             self._fleet,
             SupervisionSettings(
                 block_after_s=window_s,
+                start_within_s=START_TIMEOUT_S,
                 ping_within_s=max(SHORTEST_SILENCE_S, 2 * window_s),
                 memory_limit_bytes=None if limit_mb is None else limit_mb * 1_000_000,
             ),
@@ -257,14 +257,14 @@ class StrategyManager:
         Raises:
             ChorusError: It could not be started.
         """
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if member.is_set_aside and member.started == member.version:
                 raise ChorusError(f"strategy {member.id!r} {member.failure}")
             if self._fleet.host_of(member.id) is not None and member.started == member.version:
                 return
             time.sleep(0.02)
-        raise ChorusError(f"strategy {member.id!r}: did not start within {SETTLE_TIMEOUT_S:g} s")
+        raise ChorusError(f"strategy {member.id!r}: did not start within {START_TIMEOUT_S:g} s")
 
     # ------------------------------------------------------------------ control calls
 
@@ -379,7 +379,7 @@ class StrategyManager:
             member, _ = self._live(strategy_id)
             member.isolation = "pooled" if isolation == "pooled" else "dedicated"
             self._changed()
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             host = self._fleet.host_of(strategy_id)
             if host is not None and host.kind == isolation:
