@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from engine.errors import ChorusError
 from engine.market import open_market
 from engine.report import RunReport, StrategyReport
 from engine.status import EngineStatus
+from tests.processes import below
 
 BAD_STRATEGIES = """
 import os
@@ -56,30 +56,11 @@ def by_id(report: RunReport) -> dict[str, StrategyReport]:
     return {strategy.id: strategy for strategy in report.strategies}
 
 
-def children() -> set[int]:
-    """Return the processes below this one, zombies not counted."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] != "Z":
-                found[int(entry.name)] = int(fields[1])
-    below, grown = {os.getpid()}, True
-    while grown:
-        more = {pid for pid, parent in found.items() if parent in below} - below
-        below |= more
-        grown = bool(more)
-    return below - {os.getpid()}
-
-
 def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind(
     a_run: Callable[..., RunConfig],
     a_strategy: Callable[..., dict[str, object]],
 ) -> None:
-    before = children()
+    before = set(below())
     disabled = a_strategy(13, id="off", symbol="CCC/USDT", enabled=False)
     config = a_run([*(a_strategy(n) for n in range(12)), disabled])
     seen: list[EngineStatus] = []
@@ -94,7 +75,7 @@ def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind
     assert {status.status for status in seen[-1].strategies} == {"running", "created"}
     for status, strategy in zip(seen[-1].strategies, report.strategies, strict=True):
         assert status.trades == (strategy.metrics or {"total_trades": 0})["total_trades"]
-    assert children() - before == set()
+    assert set(below()) <= before
 
 
 def test_strategies_that_raise_hang_or_exit_disturb_nobody(

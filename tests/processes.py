@@ -1,0 +1,90 @@
+"""The processes below this one, for tests that start some, end them, and count what is left.
+
+Found by ancestry: another engine on the machine is nobody a test may touch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Process", "below", "kill_tree"]
+
+_GONE_WITHIN_S = 30.0
+
+
+class Process(NamedTuple):
+    """A living process. `started`, in clock ticks, tells it from a later one of the same id."""
+
+    pid: int
+    parent: int
+    started: int
+    title: str
+
+
+def below(root: int | None = None, title: str = "") -> list[Process]:
+    """Return the living processes below one whose title starts so, sorted; zombies left out.
+
+    Args:
+        root: Id of the process, itself left out; None for this one.
+        title: How their titles begin.
+    """
+    everybody = {each.pid: each for each in map(_look, _pids()) if each is not None}
+    found = {os.getpid() if root is None else root}
+    top, grown = set(found), True
+    while grown:
+        more = {each.pid for each in everybody.values() if each.parent in found} - found
+        found |= more
+        grown = bool(more)
+    alive = sorted(found - top)
+    return [everybody[pid] for pid in alive if everybody[pid].title.startswith(title)]
+
+
+def kill_tree(root: int) -> None:
+    """Kill a process and all below it at one moment, and wait until they are gone.
+
+    They are stopped first: a process that sees another one die may start a new one in its place.
+    `root` has to be a child of this process, which still has to wait for it.
+    """
+    stopped: dict[int, Process] = {}
+    _signal(root, signal.SIGSTOP)
+    while more := {each.pid: each for each in below(root) if each.pid not in stopped}:
+        for pid in more:
+            _signal(pid, signal.SIGSTOP)
+        stopped |= more
+    for pid in (root, *stopped):
+        _signal(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while left := [each for each in stopped.values() if _is_alive(each)]:
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(0.01)
+
+
+def _is_alive(process: Process) -> bool:
+    found = _look(process.pid)
+    return found is not None and found.started == process.started
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _look(pid: int) -> Process | None:
+    place = Path("/proc") / str(pid)
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return None
+    if fields[0] == "Z":
+        return None
+    return Process(pid, int(fields[1]), int(fields[19]), words)
