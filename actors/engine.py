@@ -32,7 +32,7 @@ DRAIN_TIMEOUT_S = 60.0
 
 _MANAGER_THREADS = 8
 
-MAX_DEATHS = 3
+MAX_DEATHS = 10
 """Deaths of the manager after which it is given up, if it lives less than `HEALTHY_AFTER_S`."""
 
 HEALTHY_AFTER_S = 60.0

@@ -10,9 +10,10 @@ from typing import Any
 from actors.host import Host, HostSpec
 from actors.plate import open_plate
 from actors.wire import first_epoch, start_name
-from engine.instance import Command, Instance
+from engine.instance import Command, Instance, Status
 from engine.report import status_of
 from engine.sequencing import HostRunner, SeatState, SliceEvent
+from engine.sequencing.plate import NOBODY, plate_of
 from engine.status import StrategyStatus
 
 __all__ = ["StrategyHost"]
@@ -31,11 +32,9 @@ class StrategyHost(Host):
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         super().__init__(spec, market)
+        self._plate = open_plate(spec.folder, start_name(spec.host, spec.start))
         self._runner = HostRunner(
-            spec.host,
-            first_epoch(spec.start),
-            spec.uncovered,
-            plate=open_plate(spec.folder, start_name(spec.host, spec.start)),
+            spec.host, first_epoch(spec.start), spec.uncovered, plate=self._plate
         )
         self._reported_ns = 0
         self._round_began_ns = 0
@@ -49,6 +48,12 @@ class StrategyHost(Host):
         self._runner.relive(name, through, events)
 
     def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
+        instance = self._instances[name]
+        if instance.status is Status.CREATED:
+            # Now, not with its first candle: thousands at once would hold that one up for seconds.
+            self._plate[:] = plate_of(name)
+            instance.start()
+            self._plate[:] = NOBODY
         self._runner.go_live(name, live_from, events)
 
     def _wanted(self) -> dict[str, int]:

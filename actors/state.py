@@ -78,7 +78,9 @@ def _as_option() -> Iterator[None]:
 
 def _lasting(config: RunConfig) -> dict[str, Any]:
     content: dict[str, Any] = config.model_dump(mode="json", by_alias=True)
-    del content["market"]["speed"]
+    # The pace is none of its business, and what files hold is told by their content.
+    for field in ("speed", "replay"):
+        content["market"].pop(field, None)
     return content
 
 

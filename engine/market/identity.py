@@ -18,7 +18,8 @@ __all__ = ["market_identity"]
 def market_identity(config: MarketConfig, replay: Sequence[str] = ()) -> dict[str, Any]:
     """Return the identity of a run's candles, JSON-able. Blocks: reads all files.
 
-    The same for the same candles, whatever the pace they are played at and wherever the files lie.
+    The same for the same candles, whatever the pace they are played at, wherever the files lie and
+    whatever they are called.
 
     Args:
         config: As for `open_market`.
@@ -35,7 +36,7 @@ def market_identity(config: MarketConfig, replay: Sequence[str] = ()) -> dict[st
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(f"{spec.path}: cannot be read: {error.strerror or error}") from error
-        files.append({"file": spec.path.name, "sha256": digest})
+        files.append({"symbol": spec.symbol, "timeframe": spec.timeframe, "sha256": digest})
     if files:
         return {"venue": config.venue, "files": files}
     synthetic = config.synthetic
