@@ -34,5 +34,5 @@ def test_a_synthetic_market_is_its_settings() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gone.csv"):
+    with pytest.raises(DataError, match=r"gone\.csv"):
         market_identity(MarketConfig(), [f"BTC/USDT:1m={tmp_path / 'gone.csv'}"])
