@@ -108,8 +108,13 @@ def resume(run: Command, begun: Path) -> Command:
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[None]:
-    """Let permissions hold for the root user as well."""
+def unprivileged(begun: Path) -> Iterator[None]:
+    """Let permissions hold for the root user as well.
+
+    A run has gone before: what is imported late has been imported, since Python's own files may be
+    closed to anybody but root.
+    """
+    assert begun.is_dir()
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(65_534)
