@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from actors.market_data import MarketProgress
+from actors.market_data import MarketFacts, MarketProgress
 from actors.order_manager import ORDER_MANAGER, DecisionProgress
 from actors.services import ServiceAwayError, call, failure_text
 from actors.wire import start_name
@@ -129,7 +129,7 @@ class Core:
     Attributes:
         progress: How far deciding has come, as last heard.
         feed: How far publishing has come, as last heard.
-        facts: What the market serves (`MarketFacts`); None until it was opened.
+        facts: What the market serves; nothing until it was opened.
         reign: Number of the order manager's present life.
         has_begun: Candles flow.
     """
@@ -148,7 +148,7 @@ class Core:
         self._repeat_all = repeat_all
         self.progress = DecisionProgress.none()
         self.feed = MarketProgress(published=-1, finished=False, failed="")
-        self.facts: Any = None
+        self.facts = MarketFacts.none()
         self.reign = -1
         self.has_begun = False
         self._flows = False
@@ -166,8 +166,7 @@ class Core:
             ServiceAwayError: One is away at this moment; call again.
             ChorusError: One cannot be opened.
         """
-        self.market.look(self.progress.decided)
-        self.orders.look(self.progress.decided)
+        self._note_deaths()
         if not self.market.is_open:
             state = call(self.market.handle.introduce.remote())
             if state is not None:
@@ -181,6 +180,10 @@ class Core:
                 self.orders.opened()
         self._open_missing()
 
+    def _note_deaths(self) -> None:
+        for service in (self.market, self.orders):
+            service.look(self.progress.decided)
+
     def _open_missing(self) -> None:
         if not self.market.is_open:
             self._flows = False
@@ -188,7 +191,7 @@ class Core:
             self.market.run()
         if not self.orders.is_open:
             self.reign = call(
-                self.orders.handle.open.remote(self.facts.base_streams, self.progress.started_ns),
+                self.orders.handle.open.remote(self.facts.base_streams, self.progress.stretch),
                 OPEN_TIMEOUT_S,
             )
             self.orders.run()
@@ -200,8 +203,7 @@ class Core:
             ServiceAwayError: One is away at this moment; call again.
             ChorusError: One failed for good: it would fail again.
         """
-        self.market.look(self.progress.decided)
-        self.orders.look(self.progress.decided)
+        self._note_deaths()
         self._open_missing()
         if not self.is_ready:
             self._connect_up()

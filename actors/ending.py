@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["Ending"]
 
@@ -36,8 +38,16 @@ class Ending:
         if self._cause is not None:
             raise self._cause
 
-    def declare(self, cause: BaseException | None) -> None:
-        """Say that the loop has ended, and what of."""
-        with self._lock:
-            self._has_ended, self._cause = True, cause
-            self._latest.set()
+    @contextmanager
+    def of(self) -> Iterator[None]:
+        """Be the end of what the block does, however it ends."""
+        cause: BaseException | None = None
+        try:
+            yield
+        except BaseException as error:
+            cause = error
+            raise
+        finally:
+            with self._lock:
+                self._has_ended, self._cause = True, cause
+                self._latest.set()

@@ -253,13 +253,12 @@ class Fleet:
         is_empty = not host.carried
         specs = tuple(self.members[name].spec(self._config) for name in host.carried)
         config = self._config
-        facts = self.core.facts
         spec = HostSpec(
             host=host.id,
             start=host.start,
             strategies=specs,
             instruments=instruments_by_symbol(config.instruments),
-            uncovered=facts.uncovered if facts is not None else (),
+            uncovered=self.core.facts.uncovered,
             endpoints=self.endpoints,
             folder=self._folder,
             state=self._state,
@@ -357,6 +356,7 @@ class Fleet:
         live_from, events = call(orders.join.remote(host.id, epoch, streams))
         if host.state == "ended":
             self.leave(host.id, names, host.cause)  # ended while this was under way
+            return
         self.ask(host, GoLive(epoch, host.reign, live_from, events), timeout_s=START_TIMEOUT_S)
 
     def _require_wanted(self, host: HostProcess) -> None:
@@ -444,7 +444,7 @@ class Fleet:
             self.ask(host, Dismiss([name]))
 
     def end(self, host: HostProcess, reason: str) -> None:
-        """End a host's process."""
+        """End a host's process and the routes to it."""
         host.end(reason)
         with contextlib.suppress(ServiceAwayError):  # a new one does not know of it
             call(self.core.market.handle.unsubscribe.remote(host.id))

@@ -237,8 +237,7 @@ class StrategyManager:
 
     def _want(self, member: Member) -> None:
         """Decide whether a strategy can be wanted at all."""
-        facts = self._core.facts
-        served = facts.streams if facts is not None else ()
+        served = self._core.facts.streams
         missing = [stream for stream in member.config.streams if stream not in served]
         if missing or not member.config.enabled:
             member.status = idle_status(member.config, missing if member.config.enabled else ())
@@ -277,14 +276,14 @@ class StrategyManager:
     def status(self) -> EngineStatus:
         """Return the state of everything as last heard."""
         self._require_open()
-        progress, facts = self._core.progress, self._core.facts
-        rate = progress.candles / progress.elapsed_s if progress.elapsed_s else 0.0
+        progress = self._core.progress
+        played = progress.candles - progress.stretch.after
         return EngineStatus(
             phase=self._phase,
             slice_number=progress.decided,
             candles=progress.candles,
-            total_candles=facts.total_candles if facts else 0,
-            candles_per_s=rate,
+            total_candles=self._core.facts.total_candles,
+            candles_per_s=played / progress.elapsed_s if progress.elapsed_s else 0.0,
             elapsed_s=progress.elapsed_s,
             strategies=[self._line(member) for member in list(self._fleet.members.values())],
             latency_ms=progress.latency_ms,
@@ -324,10 +323,9 @@ class StrategyManager:
             member = Member(config, plugin_file, self._config.isolation_of(config))
             self._want(member)
             if member.wanted is None:
-                facts = self._core.facts
                 raise ConfigError(
                     f"strategy {config.id!r}: {member.status.cause or 'is not enabled'}; "
-                    f"the feed has {', '.join(facts.streams) if facts else 'nothing'}"
+                    f"the feed has {', '.join(self._core.facts.streams)}"
                 )
             call(self._core.orders.handle.register.remote([config]))
             self._fleet.members = {**self._fleet.members, config.id: member}
@@ -451,6 +449,7 @@ class StrategyManager:
             candles=progress.candles,
             elapsed_s=progress.elapsed_s,
             latency_ms=progress.latency_ms,
+            continued_after=progress.stretch.after,
         )
 
     def _outcomes_of(self, host: HostProcess, through: int) -> dict[str, StrategyOutcome]:

@@ -59,6 +59,11 @@ class MarketFacts(msgspec.Struct, frozen=True):
     total_candles: int
     missing: tuple[str, ...]
 
+    @classmethod
+    def none(cls) -> MarketFacts:
+        """Return the facts of a market nobody has opened yet."""
+        return cls({}, (), (), 0, ())
+
 
 class MarketProgress(msgspec.Struct, frozen=True):
     """How far publishing has come.
@@ -252,11 +257,8 @@ class MarketDataActor:
 
     def run(self) -> None:
         """Publish the whole feed, then go on serving until the process is ended."""
-        try:
+        with self._ending.of():
             self._run()
-        except BaseException as error:
-            self._ending.declare(error)
-            raise
 
     def _run(self) -> None:
         gc.freeze()  # as in the hosts: nothing built so far goes away

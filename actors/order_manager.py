@@ -89,6 +89,18 @@ class OwingHost(msgspec.Struct, frozen=True):
     waited_s: float
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """A run played without a break, whichever processes died meanwhile.
+
+    Attributes:
+        started_ns: Monotonic clock when its first slice arrived; 0 before.
+        after: Base candles decided before it.
+    """
+
+    started_ns: int = 0
+    after: int = 0
+
+
 class DecisionProgress(msgspec.Struct, frozen=True):
     """How far deciding has come.
 
@@ -96,7 +108,7 @@ class DecisionProgress(msgspec.Struct, frozen=True):
         decided: Newest slice decided; -1 before the first.
         candles: Base candles decided.
         finished: Everything there will ever be is decided.
-        started_ns: Monotonic clock when the first slice arrived; 0 before.
+        stretch: Since when it has been going on.
         elapsed_s: Time since then, until everything was decided.
         through: Newest slice answered, by host.
         owing: Whom the slice in hand waits for.
@@ -106,7 +118,7 @@ class DecisionProgress(msgspec.Struct, frozen=True):
     decided: int
     candles: int
     finished: bool
-    started_ns: int
+    stretch: Stretch
     elapsed_s: float
     through: dict[str, int]
     owing: list[OwingHost]
@@ -115,7 +127,7 @@ class DecisionProgress(msgspec.Struct, frozen=True):
     @classmethod
     def none(cls) -> DecisionProgress:
         """Return the progress of an order manager nobody has heard of yet."""
-        return cls(-1, 0, False, 0, 0.0, {}, [], {})
+        return cls(-1, 0, False, Stretch(), 0.0, {}, [], {})
 
 
 class OrderManagerActor:
@@ -152,7 +164,7 @@ class OrderManagerActor:
         self._in_hand = -1
         self._in_hand_since_ns = 0
         self._credit_given = -1
-        self._started_ns = 0
+        self._stretch = Stretch()
         self._finished_ns = 0
         self._reign = -1
         self._is_open = False
@@ -168,12 +180,12 @@ class OrderManagerActor:
         self._release = codec(Release)
         self._slices = codec(SliceBatch)
 
-    def open(self, base_streams: Mapping[str, str], started_ns: int) -> int:
+    def open(self, base_streams: Mapping[str, str], stretch: Stretch) -> int:
         """Make accounts and instruments, and live through the journal; called first.
 
         Args:
             base_streams: Stream to match each symbol on.
-            started_ns: When the first slice came to an earlier life; 0 if there was none.
+            stretch: What an earlier life has begun; a new one if there was none.
 
         Returns:
             How many lives of the order manager there were before this one.
@@ -204,7 +216,7 @@ class OrderManagerActor:
         while self._undecided and self._undecided[0][0] <= decided:
             self._undecided.popleft()
         self._subscriber.subscribe(attached_topic(start_name(ORDER_MANAGER, reign)))
-        self._started_ns = started_ns
+        self._stretch = stretch
         self._reign = reign
         self._is_open = True
         return reign
@@ -363,11 +375,8 @@ class OrderManagerActor:
 
     def run(self) -> None:
         """Decide slices until the process is ended."""
-        try:
+        with self._ending.of():
             self._run()
-        except BaseException as error:
-            self._ending.declare(error)
-            raise
 
     def _run(self) -> None:
         self._in_hand_since_ns = time.monotonic_ns()
@@ -409,8 +418,8 @@ class OrderManagerActor:
     def _take_slices(self) -> None:
         for frame in receive_all(self._subscriber):
             batch = self._slices.decode(payload_of(frame))
-            if not self._started_ns:
-                self._started_ns = time.monotonic_ns()
+            if not self._stretch.started_ns:
+                self._stretch = Stretch(time.monotonic_ns(), self._candles)
             expected = self._coordinator.received + 1
             if batch.slices and batch.slices[0].number > expected:
                 # The fan-out did not bring it; the log has it. Market data that has died publishes
@@ -456,13 +465,13 @@ class OrderManagerActor:
             since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
             start = start_of(coordinator.epoch_of(stall.host))
             owing.append(OwingHost(stall.host, start, stall.slice, (now - since) / 1e9))
-        until = self._finished_ns or now
+        until, began = self._finished_ns or now, self._stretch.started_ns
         return DecisionProgress(
             decided=coordinator.decided,
             candles=self._candles,
             finished=bool(self._finished_ns),
-            started_ns=self._started_ns,
-            elapsed_s=(until - self._started_ns) / 1e9 if self._started_ns else 0.0,
+            stretch=self._stretch,
+            elapsed_s=(until - began) / 1e9 if began else 0.0,
             through={host: coordinator.through_of(host) for host in coordinator.members()},
             owing=owing,
             latency_ms=self._latency.percentiles(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from actors.host import Host, HostSpec
@@ -15,8 +16,8 @@ from engine.status import StrategyStatus
 
 __all__ = ["StrategyActor"]
 
-STATUS_EVERY_NS = 250_000_000
-STATUS_AT_LEAST_EVERY_NS = 1_000_000_000
+LOOK_EVERY_NS = 250_000_000
+SIGN_OF_LIFE_NS = 1_000_000_000
 
 
 class StrategyActor(Host):
@@ -26,7 +27,8 @@ class StrategyActor(Host):
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         super().__init__(spec, market)
-        self._reported_ns = 0
+        self._looked_ns = self._reported_ns = 0
+        self._reported: list[StrategyStatus] = []
 
     def _seat(self, instance: Instance, streams: Sequence[str], /) -> None:
         spec = self._spec
@@ -63,13 +65,16 @@ class StrategyActor(Host):
 
     def _changed_statuses(self, *, is_quiet: bool) -> list[StrategyStatus] | None:
         # Nobody waits for a status, everybody for answers: in a quiet moment it goes out often,
-        # between two candles of a burst seldom.
-        if not self._instances:
-            return []
+        # between two candles of a burst seldom, and one that says nothing new only as a sign of
+        # life. There may be hundreds of these processes.
         now = time.monotonic_ns()
-        elapsed_ns = now - self._reported_ns
-        if elapsed_ns < (STATUS_EVERY_NS if is_quiet else STATUS_AT_LEAST_EVERY_NS):
+        if now - self._looked_ns < (LOOK_EVERY_NS if is_quiet else SIGN_OF_LIFE_NS):
             return None
-        self._reported_ns = now
-        instance = next(reversed(self._instances.values()))
-        return [status_of(instance, lag=self._runner.queued)]
+        self._looked_ns = now
+        present = reversed(self._instances.values())
+        statuses = [status_of(each, lag=self._runner.queued) for each in islice(present, 1)]
+        is_news = statuses != self._reported
+        if not is_news and now - self._reported_ns < SIGN_OF_LIFE_NS:
+            return None
+        self._reported, self._reported_ns = statuses, now
+        return statuses if is_news else []

@@ -67,7 +67,11 @@ class LedgerExtract(msgspec.Struct, frozen=True):
 
 
 class EngineExtract(msgspec.Struct, frozen=True):
-    """Everything a report is built from; `strategies` in the order they are reported."""
+    """Everything a report is built from; `strategies` in the order they are reported.
+
+    `continued_after` are the candles decided before the run was continued; `elapsed_s` counts from
+    then.
+    """
 
     strategies: list[StrategyConfig]
     outcomes: dict[str, StrategyOutcome]
@@ -75,6 +79,7 @@ class EngineExtract(msgspec.Struct, frozen=True):
     candles: int
     elapsed_s: float
     latency_ms: dict[str, float]
+    continued_after: int = 0
 
 
 class StrategyReport(msgspec.Struct, frozen=True):
@@ -235,6 +240,13 @@ def build_report(
         )
         for strategy in extract.strategies
     ]
+    told = list(notices)
+    if extract.continued_after:
+        told.append(
+            f"{extract.continued_after:,} candles had been decided before the run was continued; "
+            "time and speed are those since then"
+        )
+    played = extract.candles - extract.continued_after
     return RunReport(
         name=config.name,
         mode=mode,
@@ -242,11 +254,11 @@ def build_report(
         totals=_totals(strategies, extract.ledger.accounts),
         latency=extract.latency_ms,
         candles=extract.candles,
-        candles_per_s=round(extract.candles / extract.elapsed_s, 1) if extract.elapsed_s else 0.0,
+        candles_per_s=round(played / extract.elapsed_s, 1) if extract.elapsed_s else 0.0,
         elapsed_s=round(extract.elapsed_s, 3),
         ledger_sha256=extract.ledger.sha256,
         market=list(market),
-        notices=list(notices),
+        notices=told,
         stopped_early=stopped_early,
     )
 

@@ -19,7 +19,8 @@ def test_a_later_caller_releases_the_one_before() -> None:
     ending_threads = [first, second]
     while all(thread.is_alive() for thread in ending_threads):
         first.join(0.01)
-    ending.declare(None)
+    with ending.of():
+        pass
     for thread in ending_threads:
         thread.join(5.0)
         assert not thread.is_alive()
@@ -37,7 +38,8 @@ def test_what_ended_the_loop_is_raised_to_whoever_waits_then_or_later() -> None:
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    ending.declare(ValueError("boom"))
+    with pytest.raises(ValueError, match="boom"), ending.of():
+        raise ValueError("boom")
     waiting.join(5.0)
     assert [str(error) for error in seen] == ["boom"]
     with pytest.raises(ValueError, match="boom"):
