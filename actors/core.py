@@ -16,7 +16,7 @@ from actors.services import ServiceAwayError, call, failure_text
 from actors.wire import start_name
 from engine.errors import ChorusError
 
-__all__ = ["Core", "Service", "Subscriber"]
+__all__ = ["LONGEST_ABSENCE_S", "Core", "Service", "Subscriber"]
 
 OPEN_TIMEOUT_S = 120.0
 ATTACH_TIMEOUT_S = 15.0

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.client import EngineClient
 from actors.cluster import embedded_cluster, spawn
+from actors.core import LONGEST_ABSENCE_S
 from actors.manager import EnginePlan, StrategyManager
 from actors.services import ServiceAwayError, call, failure_text
 from engine.catalog import Catalog
@@ -33,18 +35,27 @@ DRAIN_TIMEOUT_S = 60.0
 _MANAGER_THREADS = 8
 
 MAX_DEATHS = 10
-"""Deaths of the manager after which it is given up, if it lives less than `HEALTHY_AFTER_S`."""
+"""Deaths of the manager within `HEALTHY_AFTER_S` that are got over."""
 
 HEALTHY_AFTER_S = 60.0
 
+_RETRY_EVERY_S = 0.05
+
 
 class RunningEngine:
-    """An engine whose candles flow. `client` controls it."""
+    """An engine whose candles flow.
 
-    def __init__(self, manager: Any) -> None:
+    Attributes:
+        client: Controls it.
+        folder: Its sockets and Ray's logs; goes with it.
+    """
+
+    def __init__(self, manager: Any, folder: Path) -> None:
         self.client = EngineClient(manager)
+        self.folder = folder
         self._manager = manager
         self._ended = manager.ended.remote()
+        self._is_away = False
         self._deaths: list[float] = []
 
     def wait(self, timeout_s: float) -> bool:
@@ -56,8 +67,10 @@ class RunningEngine:
         Raises:
             ChorusError: The engine itself failed.
         """
-        done, _ = ray.wait([self._ended], timeout=timeout_s)
-        if not done:
+        until = time.monotonic() + timeout_s
+        if self._is_away and not self._came_back(until):
+            return False
+        if not ray.wait([self._ended], timeout=max(0.0, until - time.monotonic()))[0]:
             return False
         try:
             ray.get(self._ended)
@@ -65,10 +78,33 @@ class RunningEngine:
             raise ChorusError(f"the engine failed: {error.cause}") from error
         except RayActorError as error:
             self._count_death(error)
-            # Ray starts it again, and it takes over what it finds.
-            self._ended = self._manager.ended.remote()
+            self._is_away = True
             return False
         return True
+
+    def _came_back(self, until: float) -> bool:
+        """Tell whether the manager answers again; Ray starts it, and it takes over what it finds.
+
+        Raises:
+            ChorusError: It stays away.
+        """
+        while True:
+            try:
+                call(self._manager.answer.remote(), max(0.0, until - time.monotonic()))
+            except ServiceAwayError as error:
+                if time.monotonic() - self._deaths[-1] > LONGEST_ABSENCE_S:
+                    raise ChorusError(
+                        f"the strategy manager has not come back within {LONGEST_ABSENCE_S:g} s: "
+                        f"{error}"
+                    ) from error
+                # While Ray starts it, calls fail at once.
+                time.sleep(max(0.0, min(_RETRY_EVERY_S, until - time.monotonic())))
+            else:
+                self._ended = self._manager.ended.remote()
+                self._is_away = False
+                return True
+            if time.monotonic() >= until:
+                return False
 
     def _count_death(self, error: RayActorError) -> None:
         """Give the manager up if it dies again and again.
@@ -79,7 +115,10 @@ class RunningEngine:
         now = time.monotonic()
         self._deaths = [died for died in self._deaths if now - died < HEALTHY_AFTER_S] + [now]
         if len(self._deaths) > MAX_DEATHS:
-            raise ChorusError(f"the strategy manager: {failure_text(error)}") from error
+            raise ChorusError(
+                f"the strategy manager ended {len(self._deaths)} times within "
+                f"{HEALTHY_AFTER_S:g} s: {failure_text(error)}"
+            ) from error
 
 
 def _never() -> bool:
@@ -124,7 +163,7 @@ def running_engine(
         )
         manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS, max_restarts=-1)
         _await_started(manager, stop)
-        yield RunningEngine(manager)
+        yield RunningEngine(manager, folder)
 
 
 def _await_started(manager: Any, stop: Callable[[], bool]) -> None:

@@ -26,7 +26,13 @@ def settle_memory() -> None:
 
 
 def unique_memory(process: int) -> int:
-    """Return the bytes only this process uses; 0 where the system does not tell."""
+    """Return the unique memory (USS) of a process: what would be free if it alone ended.
+
+    Pages that are shared, such as those of libraries, are not counted.
+
+    Returns:
+        Bytes; 0 where the system does not tell, or there is no such process.
+    """
     try:
         rollup = Path(f"/proc/{process}/smaps_rollup").read_bytes()
     except OSError:

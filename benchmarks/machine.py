@@ -9,6 +9,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from actors.processes import unique_memory
+
 __all__ = [
     "available_mb",
     "load",
@@ -71,26 +73,15 @@ def available_mb() -> float:
 
 
 def unique_mb(title: str) -> list[float]:
-    """Return the unique memory (USS) of each process below this one whose title begins so.
-
-    USS is what would be freed if that process alone ended: private pages, clean and dirty. Pages
-    that are shared, such as those of libraries, are not counted.
+    """Return the unique memory of each process below this one whose title begins so.
 
     Args:
         title: Beginning of the command line; Ray titles a worker ``ray::Class``.
 
     Returns:
-        MB (1e6 bytes), one per process; empty where the system has no ``/proc``.
+        MB (1e6 bytes), one per process; empty where the system does not tell.
     """
-    found = []
-    for pid in processes(title):
-        try:
-            lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue  # it ended meanwhile
-        private = ("Private_Clean:", "Private_Dirty:")
-        found.append(sum(_kb(line) for line in lines if line.startswith(private)) / 1000)
-    return found
+    return [found / 1e6 for pid in processes(title) if (found := unique_memory(pid))]
 
 
 def processes(title: str) -> list[int]:

@@ -30,6 +30,7 @@ PLACES = {
     "B-POOL-REPLAY": "benchmarks.pool_replay:SCENARIO",
     "B-RECOVERY": "benchmarks.recovery:SCENARIO",
     "B-NODES": "benchmarks.nodes:SCENARIO",
+    "B-SOAK": "benchmarks.soak:SCENARIO",
 }
 """Id -> module and name of the scenario; a module is imported only when it is chosen."""
 

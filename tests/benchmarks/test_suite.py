@@ -12,6 +12,9 @@ from engine.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
+NEVER = {("B-SOAK", "short")}
+"""A minute says nothing about an hour."""
+
 
 def test_each_place_holds_the_benchmark_of_its_id() -> None:
     assert [scenario.id for scenario in load_scenarios()] == list(PLACES)
@@ -33,7 +36,7 @@ def test_cases_are_told_apart_by_their_parameters(name: str) -> None:
     for mode in ("short", "full"):
         trials = scenario.trials(mode)  # type: ignore[arg-type]
         shown = [tuple(trial.parameters.items()) for trial in trials]
-        assert trials
+        assert trials or (name, mode) in NEVER
         assert len(set(shown)) == len(shown)
         assert all(trial.runs >= 1 for trial in trials)
 
