@@ -9,7 +9,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import zmq
@@ -48,6 +48,7 @@ from actors.wire import (
 )
 from engine.catalog import LoadedType, load_file
 from engine.config import StrategyConfig
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError, start_failure
 from engine.instance import Command, Instance, build
 from engine.money import Instrument
@@ -69,7 +70,7 @@ __all__ = ["Host", "HostSpec", "Prepared"]
 SLICE_OF_WORK_NS = 100_000_000
 """Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
 
-QUIET_MS = 25
+QUIET_MS = 100
 IDLE_MS = 250
 
 
@@ -157,6 +158,7 @@ class Host(ABC):
     """
 
     _runner: Runner
+    _applied: ClassVar[CrashPoint]
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         self._spec = spec
@@ -333,6 +335,8 @@ class Host(ABC):
     def _send_answer(self) -> None:
         answer = self._runner.answer()
         if answer is not None:
+            if ARMED:
+                reach(self._applied)
             self._dealer.send(self._answers.encode(answer))
 
     def _receive(self, source: Any) -> None:

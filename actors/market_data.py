@@ -24,6 +24,7 @@ from actors.wire import (
     receive_all,
     stream_topic,
 )
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import DataError
 from engine.market import DataDistributor, Market, Pacer, open_market
 from engine.sequencing import CandleBatch, Mark, SliceBatch
@@ -328,6 +329,8 @@ class MarketDataActor:
                 batch.times.append(market_slice.time)
                 batch.candles.append(candle)
         self._published = max(self._published, pending[-1].number)
+        if ARMED:
+            reach(CrashPoint.MARKET_LOGGED)
         publisher = self._publisher
         # The order manager first: it can match while the instances wake up, and those with an
         # order in the market have to hear it before they may look at the candle.

@@ -31,6 +31,7 @@ from actors.wire import (
     start_of,
 )
 from engine.config import RunConfig, StrategyConfig
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.journal import JournalFile, OrderJournal, read_state, write_state
 from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
@@ -437,9 +438,13 @@ class OrderManagerActor:
         self._coordinator.add_slices(self._counted(fresh))
 
     def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
+        if ARMED and releases:
+            reach(CrashPoint.ORDERS_RECORDED)
         for host, release in releases:
             address = identity(host, start_of(self._coordinator.epoch_of(host)))
             self._router.send_multipart([address, self._release.encode(release)])
+        if ARMED and releases:
+            reach(CrashPoint.ORDERS_SENT)
 
     def _account_progress(self) -> None:
         """Count what was decided, give credit for it and notice the end of the feed."""

@@ -10,6 +10,7 @@ from typing import Any
 from actors.host import Host, HostSpec
 from actors.plate import open_plate
 from actors.wire import first_epoch, start_name
+from engine.crash_points import CrashPoint
 from engine.instance import Command, Instance, Status
 from engine.report import status_of
 from engine.sequencing import HostRunner, SeatState, SliceEvent
@@ -29,6 +30,7 @@ class StrategyHost(Host):
     """A host of many instances: one message per candle for all of them, one answer."""
 
     _runner: HostRunner[Instance]
+    _applied = CrashPoint.POOLED_APPLIED
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         super().__init__(spec, market)

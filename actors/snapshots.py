@@ -18,6 +18,7 @@ from zlib import crc32
 import msgspec
 
 from engine.catalog import StrategyPlugin
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError, JournalError
 from engine.journal import SnapshotStore
 from engine.sequencing import SeatState
@@ -148,6 +149,8 @@ class StateKeeper:
                 newest = max([newest, *(state.processed for state in states)])
                 yield
             if encoded:
+                if ARMED and written:
+                    reach(CrashPoint.STATES_WRITTEN_IN_PART)
                 payload = msgspec.msgpack.encode(encoded)
                 store.write(self._name(chunk), newest, payload)
                 written += len(payload)

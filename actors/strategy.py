@@ -9,6 +9,7 @@ from typing import Any
 
 from actors.host import Host, HostSpec
 from actors.wire import first_epoch
+from engine.crash_points import CrashPoint
 from engine.instance import Command, Instance
 from engine.report import status_of
 from engine.sequencing import InstanceRunner, SeatState, SliceEvent
@@ -24,6 +25,7 @@ class StrategyActor(Host):
     """A host of one instance; it may crash, hang or leak alone."""
 
     _runner: InstanceRunner
+    _applied = CrashPoint.DEDICATED_APPLIED
 
     def __init__(self, spec: HostSpec, market: Any) -> None:
         super().__init__(spec, market)

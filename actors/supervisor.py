@@ -14,6 +14,7 @@ from actors.order_manager import DecisionProgress
 from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError
 from engine.config import Isolation
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError
 from engine.instance import Command, Pause, Resume, Status, Stop
 from engine.supervision import (
@@ -118,11 +119,15 @@ class Supervisor:
         history = observed.with_actions(actions)
         if _lasting(history) != _lasting(self.history):
             self._remember(history)
+            if ARMED:
+                reach(CrashPoint.MANAGER_REMEMBERED)
         self.history = history
         # What is done is looked at again at once, and so is what could not be done.
         fleet.is_changed = fleet.is_changed or bool(actions)
         owing = {owed.host for owed in progress.owing}
-        for action in actions:
+        for done, action in enumerate(actions):
+            if ARMED and done:
+                reach(CrashPoint.MANAGER_BETWEEN_ACTIONS)
             try:
                 self._carry_out(action, owing)
             except ServiceAwayError:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import JournalError
 
 __all__ = [
@@ -91,7 +92,14 @@ def draft_of(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
 
 
-def replace_file(path: Path, data: bytes, *, sync: bool, draft: Path | None = None) -> None:
+def replace_file(
+    path: Path,
+    data: bytes,
+    *,
+    sync: bool,
+    draft: Path | None = None,
+    drafted: CrashPoint = CrashPoint.FILE_DRAFTED,
+) -> None:
     """Make `data` the content of `path` at once: a crash leaves the old content or the new.
 
     One writer at a time per draft. What a crash leaves of a draft the next one overwrites.
@@ -101,6 +109,7 @@ def replace_file(path: Path, data: bytes, *, sync: bool, draft: Path | None = No
         data: All of it.
         sync: Wait for the disk.
         draft: What to call it until it is whole; None for `draft_of` the path.
+        drafted: Reached once the draft is whole.
 
     Raises:
         OSError: It cannot be written; the old content stays.
@@ -115,6 +124,8 @@ def replace_file(path: Path, data: bytes, *, sync: bool, draft: Path | None = No
                 flush(fd)
         finally:
             os.close(fd)
+        if ARMED:
+            reach(drafted)
         draft.replace(path)
         undo.pop_all()
     if sync:

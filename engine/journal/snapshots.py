@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.crash_points import CrashPoint
 from engine.errors import JournalError
 from engine.journal.disk import (
     disk_errors,
@@ -86,6 +87,7 @@ class SnapshotStore:
                 _MAGIC + encode_frame(stored),
                 sync=self._sync,
                 draft=folder / _DRAFT,
+                drafted=CrashPoint.STATES_DRAFTED,
             )
             numbers = _numbers(folder)
             _remove(folder, [number for number in numbers if number > seq])
