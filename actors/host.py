@@ -15,7 +15,7 @@ import msgspec
 import zmq
 
 from actors.control import ControlLine
-from actors.processes import settle_memory
+from actors.processes import settle_memory, uncollected
 from actors.requests import (
     Admit,
     AskOutcomes,
@@ -226,6 +226,7 @@ class Host(ABC):
         """Load the strategy types and build the instances; called first."""
         return Prepared(os.getpid(), self._build(self._spec.strategies))
 
+    @uncollected()
     def _build(self, specs: Iterable[StrategySpec]) -> dict[str, str]:
         failures: dict[str, str] = {}
         for spec in specs:
@@ -398,6 +399,7 @@ class Host(ABC):
     def _repeat(self, request: Repeat) -> None:
         self._dealer.send(self._answers.encode(self._runner.repeat(request.reign)))
 
+    @uncollected()
     def _catch_up(self, request: CatchUp) -> None:
         self._read_log(request.through)
         for name, events in request.events.items():
@@ -409,6 +411,7 @@ class Host(ABC):
         self._begin_epoch(request.epoch, request.reign)
         self._settle(request.events)
 
+    @uncollected()
     def _go_on(self, request: Recover) -> None:
         past = request.past
         self._read_log(

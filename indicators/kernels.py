@@ -159,6 +159,8 @@ class HandleKernel:
             value: Value = self._handle.update(*inputs)
             return value
         history.append(inputs)
+        if len(history) < self._minimum:
+            return self._blank
         handle = self._try_open(history)
         if handle is None:
             return self._blank

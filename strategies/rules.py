@@ -144,6 +144,9 @@ class RulesStrategy(Strategy):
         )
 
 
+_COMPILED = {"indicators", "rules"}
+"""Fields of a configuration that a program is made of."""
+
 _MOST_PROGRAMS = 1024
 """Distinct rules kept compiled; a process with more of them compiles some of them again."""
 
@@ -177,7 +180,7 @@ def _compile(config: StrategyConfig, parameters: Mapping[str, Any]) -> RuleProgr
             f"strategy {config.id!r}: rules read one symbol and one timeframe, got "
             f"{', '.join(config.streams)}; write one strategy for each"
         )
-    text = repr((config.indicators, config.rules, parameters))
+    text = f"{config.model_dump_json(include=_COMPILED)} {dict(parameters)!r}"
     program = _program(_Source(text, config, config.rules, parameters))
     return replace(program, strategy_id=config.id)
 
