@@ -477,7 +477,7 @@ class OrderManagerActor:
             finished=bool(self._finished_ns),
             stretch=self._stretch,
             elapsed_s=(until - began) / 1e9 if began else 0.0,
-            through={host: coordinator.through_of(host) for host in coordinator.members()},
+            through=coordinator.reached(),
             owing=owing,
             latency_ms=self._latency.percentiles(),
         )

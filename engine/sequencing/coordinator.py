@@ -85,10 +85,9 @@ class Coordinator:
         """Return the number of a present participant's start."""
         return self._roster.hosts[host].epoch
 
-    def through_of(self, host: str) -> int:
-        """Return the newest slice a participant has answered, -1 for one that is not present."""
-        participant = self._roster.hosts.get(host)
-        return -1 if participant is None else participant.through
+    def reached(self) -> dict[str, int]:
+        """Return the newest slice every participant has answered."""
+        return {host: each.through for host, each in self._roster.hosts.items()}
 
     def members(self) -> dict[str, tuple[int, list[str]]]:
         """Return the epoch and the instances of every participant."""

@@ -111,7 +111,7 @@ def test_what_was_answered_without_the_newcomers_is_told_again() -> None:
     stage.coordinator.advance()
     assert stage.decided == [(0, ["a"])]
     assert stage.coordinator.join("h", epoch=2, instances={"c": [STREAM]}) == 1
-    assert stage.coordinator.through_of("h") == 0
+    assert stage.coordinator.reached() == {"h": 0}
     stage.coordinator.add_slices(stage.slices[:3])
     assert not stage.answer(2), "the old epoch is over"
     assert not stage.answer(2, epoch=2), "it has yet to tell everything again"
