@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from actors.engine import RunningEngine, running_engine
-from engine.backtest import Backtest, run_backtest
+from engine.backtest import Backtest
 from engine.catalog import default_folders, discover
 from engine.config import RunConfig
 from engine.market import open_market
@@ -112,11 +112,14 @@ class Saboteur:
         self._engine.wait(self._random.random() * _BETWEEN_KILLS_S)
 
     def play(self, kills: int) -> None:
-        """Kill so many processes, each a random moment after the engine has got over the last."""
-        for _ in range(kills):
-            if self._engine.wait(self._random.random() * _BETWEEN_KILLS_S):
-                return
-            self.kill_one(self._random.choice(VICTIMS))
+        """Kill so many processes, each a random moment after the engine has got over the last.
+
+        One of each kind comes first, then any.
+        """
+        first = self._random.sample(VICTIMS, len(VICTIMS))
+        for number in range(kills):
+            self.pause()
+            self.kill_one(first[number] if number < len(first) else self._random.choice(VICTIMS))
             self.await_progress()
 
     def await_progress(self) -> None:
@@ -136,11 +139,6 @@ class Saboteur:
 def engine_of(config: RunConfig) -> Iterator[RunningEngine]:
     with running_engine(config, discover(default_folders())) as engine:
         yield engine
-
-
-def expected_of(config: RunConfig) -> RunReport:
-    market = open_market(config.market, config.wanted_streams, ())
-    return run_backtest(config, discover(default_folders()), market)
 
 
 def expected_until(config: RunConfig, decided: int) -> RunReport:

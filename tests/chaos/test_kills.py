@@ -4,42 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from engine.config import RunConfig
 from tests.chaos.saboteur import (
     KILLS,
     SEED,
-    VICTIMS,
     Saboteur,
     assert_undisturbed,
     engine_of,
-    expected_of,
+    expected_until,
     report_of,
 )
 from tests.processes import below
 
 
 def test_any_process_may_be_killed_at_any_moment(config_of: Callable[[int], RunConfig]) -> None:
-    config = config_of(max(3000, KILLS * 300))
+    candles = max(30_000, KILLS * 1_000)  # more than can be played, however busy the machine is
+    config = config_of(candles)
     before = set(below())
     with engine_of(config) as engine:
         saboteur = Saboteur(engine, SEED)
         saboteur.play(KILLS)
+        engine.client.stop_engine()
         found = report_of(config, engine)
+        decided = engine.client.status().slice_number
     assert sum(saboteur.killed.values()) == KILLS
     assert all(saboteur.killed.values()), saboteur.killed
-    assert_undisturbed(found, expected_of(config))
+    assert decided < candles - 1
+    assert_undisturbed(found, expected_until(config, decided))
     assert set(below()) <= before
-
-
-@pytest.mark.parametrize("title", VICTIMS)
-def test_each_kind_of_process_comes_back(title: str, config_of: Callable[[int], RunConfig]) -> None:
-    config = config_of(1500)
-    with engine_of(config) as engine:
-        saboteur = Saboteur(engine, SEED)
-        saboteur.await_progress()
-        saboteur.kill_one(title)
-        saboteur.await_progress()
-        found = report_of(config, engine)
-    assert_undisturbed(found, expected_of(config))
