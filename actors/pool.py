@@ -84,9 +84,7 @@ class StrategyHost(Host):
         self._reported_ns = now
         self._note_failures()
         return [
-            status_of(self._instances[name], lag=self._lag(name))
-            for name in due
-            if name in self._instances
+            self._status_of(name, self._instances[name]) for name in due if name in self._instances
         ]
 
     def _note_failures(self) -> None:
@@ -96,5 +94,8 @@ class StrategyHost(Host):
             if name in self._instances:
                 self._instances[name].fail(cause)
 
-    def _lag(self, name: str) -> int:
-        return 0 if name in self._runner.failed else self._runner.queued(name)
+    def _status_of(self, name: str, instance: Instance) -> StrategyStatus:
+        runner = self._runner
+        if name in runner.failed:
+            return status_of(instance)
+        return status_of(instance, lag=runner.queued(name), cpu_s=runner.cpu_ns(name) / 1e9)

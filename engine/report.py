@@ -70,7 +70,7 @@ class EngineExtract(msgspec.Struct, frozen=True):
     """Everything a report is built from; `strategies` in the order they are reported.
 
     `continued_after` are the candles decided before the run was continued; `elapsed_s` counts from
-    then.
+    then. `notices`: what is to be said of the engine itself.
     """
 
     strategies: list[StrategyConfig]
@@ -80,6 +80,7 @@ class EngineExtract(msgspec.Struct, frozen=True):
     elapsed_s: float
     latency_ms: dict[str, float]
     continued_after: int = 0
+    notices: list[str] = []
 
 
 class StrategyReport(msgspec.Struct, frozen=True):
@@ -138,8 +139,8 @@ class RunReport(msgspec.Struct, frozen=True):
         return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=2)
 
 
-def status_of(instance: Instance, *, lag: int = 0) -> StrategyStatus:
-    """Return the live line of an instance."""
+def status_of(instance: Instance, *, lag: int = 0, cpu_s: float = 0.0) -> StrategyStatus:
+    """Return the live line of an instance; `lag` and `cpu_s` are known to its host."""
     config = instance.config
     view = instance.view()
     return StrategyStatus(
@@ -158,6 +159,7 @@ def status_of(instance: Instance, *, lag: int = 0) -> StrategyStatus:
         last_signal=view.last_signal,
         candles=view.candles,
         lag=lag,
+        cpu_s=round(cpu_s, 1),
         errors=view.errors,
         cause=view.cause,
     )
@@ -240,7 +242,7 @@ def build_report(
         )
         for strategy in extract.strategies
     ]
-    told = list(notices)
+    told = [*notices, *extract.notices]
     if extract.continued_after:
         told.append(
             f"{extract.continued_after:,} candles had been decided before the run was continued; "

@@ -26,6 +26,8 @@ class StrategyStatus(msgspec.Struct, frozen=True):
         last_signal: Action and time of the newest signal; empty before the first.
         candles: Candles processed.
         lag: Candles behind the head of its stream.
+        cpu_s: Seconds it has worked in its present process, to a tenth: the thread's own time where
+            it has an actor of its own, the clock's during its turns where it shares one.
         errors: Exceptions contained so far.
         cause: Why it is in `error`; empty otherwise.
     """
@@ -45,6 +47,7 @@ class StrategyStatus(msgspec.Struct, frozen=True):
     last_signal: str = ""
     candles: int = 0
     lag: int = 0
+    cpu_s: float = 0.0
     errors: int = 0
     cause: str = ""
 

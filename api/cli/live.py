@@ -186,6 +186,7 @@ _COLUMNS = (
     Column("trades", right=True, rank=6),
     Column("last signal", rank=2),
     Column("lag", right=True),
+    Column("cpu", right=True, rank=7),
 )
 
 
@@ -233,6 +234,7 @@ def _row(strategy: StrategyStatus) -> list[Text]:
         Text(f"{strategy.trades:,}"),
         Text(last if len(last) <= _LAST else f"{last[: _LAST - 1]}…", style=_cause_style(strategy)),
         Text(f"{strategy.lag:,}"),
+        Text(f"{strategy.cpu_s:,.1f} s"),
     ]
 
 

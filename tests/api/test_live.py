@@ -64,6 +64,7 @@ def test_the_table_shows_status_position_profit_signal_and_lag() -> None:
                     trades=1755,
                     last_signal="SELL 12:05",
                     lag=3,
+                    cpu_s=12.3,
                 )
             ),
             "demo",
@@ -71,7 +72,16 @@ def test_the_table_shows_status_position_profit_signal_and_lag() -> None:
             width=160,
         )
     )
-    for part in ("demo", "running", "-1.2500", "-4,683.00", "-4.68 %", "1,755", "SELL 12:05"):
+    for part in (
+        "demo",
+        "running",
+        "-1.2500",
+        "-4,683.00",
+        "-4.68 %",
+        "1,755",
+        "12.3 s",
+        "SELL 12:05",
+    ):
         assert part in text
     assert "1,500/6,000" in text
     assert "2,500 candles/s" in text
