@@ -14,7 +14,7 @@ from typer.testing import Result
 
 import actors
 from engine.report import RunReport
-from tests.engine.journal.disks import SimulatedDisk
+from tests.engine.journal.disks import MountedDisk, SimulatedDisk, TinyDisk, can_mount
 
 Chorus = Callable[..., Result]
 Write = Callable[..., Path]
@@ -297,6 +297,43 @@ def test_a_run_without_room_to_go_on_is_refused(
 ) -> None:
     monkeypatch.setattr("engine.journal.folder.free_bytes", lambda path: 15 << 20)
     refused(resume(), engine, f"--state {str(begun)!r}: a run needs 16 MiB", "there are 15.0")
+
+
+@pytest.fixture(params=["simulated", "mounted"])
+def disk(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyDisk]:
+    """Return a small disk that passes for one with room enough."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    monkeypatch.setattr("engine.journal.folder.free_bytes", lambda path: 16 << 20)
+    if request.param == "simulated":
+        yield SimulatedDisk(folder, monkeypatch)
+        return
+    if not can_mount():
+        pytest.skip("only root may mount a disk")
+    mounted = MountedDisk(folder)
+    assert mounted.mount()
+    yield mounted
+    mounted.unmount()
+
+
+def test_a_disk_that_is_read_only_is_refused_for_new_runs_and_for_those_to_be_continued(
+    run: Command, engine: NoActors, disk: TinyDisk
+) -> None:
+    begun, empty = disk.folder / "begun", disk.folder / "empty"
+    empty.mkdir()
+    assert run("--state", begun).exit_code == 0
+    engine.states.clear()
+    disk.make_read_only()
+    for state, *option in [(disk.folder / "new",), (empty,), (begun, "--resume")]:
+        refused(
+            run("--state", state, *option),
+            engine,
+            f"--state {str(state)!r}: cannot ",
+            "Read-only file system",
+            "name a folder on a writable one",
+        )
 
 
 def test_a_damaged_run_is_refused(resume: Command, engine: NoActors, begun: Path) -> None:
