@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from engine.config import StrategyConfig
 from engine.errors import ChorusError
+from engine.sequencing.admission import Admission
+from engine.sequencing.clock import Clock
 from engine.sequencing.decider import SliceDecider
+from engine.sequencing.dispatch import Dispatch
 from engine.sequencing.messages import Answer, Past, Release, SliceEvent
 from engine.sequencing.records import (
     Commanded,
@@ -22,10 +24,10 @@ from engine.sequencing.records import (
     Recorder,
     Registered,
     Rejoined,
-    strategy_of,
 )
-from engine.sequencing.roster import Membership, Participant, Roster
-from engine.types import Decision, MarketSlice, OrderEvent
+from engine.sequencing.restoration import Restoration
+from engine.sequencing.roster import Participant, Roster
+from engine.types import MarketSlice
 
 __all__ = ["Coordinator", "Stall"]
 
@@ -58,28 +60,32 @@ class Coordinator:
         self._decider = decider
         self._reign = reign
         self._recorder = recorder or Recorder()
-        self._roster = Roster()
-        self._pending: deque[MarketSlice] = deque()
-        self._current: MarketSlice | None = None
-        self._owing: dict[str, Participant] = {}
-        self._decisions: dict[int, list[Decision]] = {}
-        self._restless: dict[str, Participant] = {}
-        self._history: dict[str, list[SliceEvent]] = {}
         self._on_record = (-1, -1)
-        self._received = -1
-        self.matched = -1
-        self.decided = -1
+        self._roster = Roster()
+        self._dispatch = Dispatch(self._roster, reign)
+        self._clock = Clock(decider, self._dispatch)
+        self._admission = Admission(self._roster, self._clock, self._dispatch, decider)
+
+    @property
+    def matched(self) -> int:
+        """Return the newest slice matched."""
+        return self._clock.matched
+
+    @property
+    def decided(self) -> int:
+        """Return the newest slice decided."""
+        return self._clock.decided
 
     @property
     def received(self) -> int:
         """Return the newest slice number that has arrived."""
-        return self._received
+        return self._clock.received
 
     @property
     def newest_known(self) -> int:
         """Return the newest slice anybody is known to have seen."""
         present = self._roster.hosts.values()
-        return max(self._received, max((host.through for host in present), default=-1))
+        return max(self._clock.received, max((host.through for host in present), default=-1))
 
     def epoch_of(self, host: str) -> int:
         """Return the number of a present participant's start."""
@@ -136,66 +142,11 @@ class Coordinator:
                     f"instance {name!r}: takes part in host {present.host!r} and cannot join "
                     f"{host!r}; let it leave first, or move it"
                 )
-        self._require_new(host, epoch)
+        self._admission.require_new(host, epoch)
         streams = {name: list(wanted) for name, wanted in instances.items()}
         self._add_record(Joined(self.matched, self.decided, host, epoch, streams))
         self._recorder.commit()
-        return self._admit(host, epoch, streams)
-
-    def _require_new(self, host: str, epoch: int) -> None:
-        present = self._roster.hosts.get(host)
-        if present is not None and epoch <= present.epoch:
-            raise ChorusError(
-                f"host {host!r}: a new epoch has to be larger than {present.epoch}, got {epoch}"
-            )
-
-    def _admit(self, host: str, epoch: int, instances: Mapping[str, Sequence[str]]) -> int:
-        joined = self.matched + 1
-        for name in instances:
-            if name in self._roster.by_instance:
-                self._take_out(name)
-        participant = self._roster.hosts.get(host)
-        if participant is None:
-            participant = Participant(host, epoch, self.matched)
-        else:
-            self._begin_anew(participant, epoch, self._common_through(participant))
-        for name, streams in instances.items():
-            inherited = len(self._history.get(name, ()))
-            membership = Membership(tuple(streams), joined, inherited)
-            self._roster.add(participant, name, membership)
-        self._note_owing(participant)
-        return joined
-
-    def _common_through(self, *participants: Participant) -> int:
-        """Return the newest slice participants and coordinator have in common.
-
-        Whatever is decided needs no answer any more, and what is not matched yet may be answered
-        otherwise by others.
-        """
-        answered = min(participant.through for participant in participants)
-        return max(self.decided, min(answered, self.matched))
-
-    def _begin_anew(self, participant: Participant, epoch: int, through: int) -> None:
-        """Forget what a participant has answered beyond a slice; it will tell it again."""
-        participant.begin_anew(epoch, is_in_step=False)
-        participant.through = through
-        self._forget(participant.members, beyond=through)
-
-    def _forget(self, instances: Collection[str], *, beyond: int) -> None:
-        """Drop what instances have decided for slices after one."""
-        for number, decisions in self._decisions.items():
-            if number > beyond:
-                self._decisions[number] = [d for d in decisions if d.instance not in instances]
-
-    def _note_owing(self, participant: Participant) -> None:
-        """Wait for a participant, or not any more, after its instances have changed."""
-        host, current = participant.host, self._current
-        if not participant.members:
-            self._restless.pop(host, None)
-        if participant.members and current is not None and participant.owes(current):
-            self._owing[host] = participant
-        else:
-            self._owing.pop(host, None)
+        return self._admission.join(host, epoch, streams)
 
     def rejoin(self, host: str, *, epoch: int) -> Past:
         """Let a participant live on in a new process; what it has not answered is waited for.
@@ -206,23 +157,11 @@ class Coordinator:
         participant = self._roster.hosts.get(host)
         if participant is None:
             raise ChorusError(f"host {host!r}: does not take part any more, it has to join anew")
-        self._require_new(host, epoch)
+        self._admission.require_new(host, epoch)
         self._add_record(Rejoined(self.matched, self.decided, host, epoch))
         self._recorder.commit()
-        participant.begin_anew(epoch, is_in_step=True)
-        self._restless.pop(host, None)
-        return self._past(participant, participant.members)
-
-    def _past(self, participant: Participant, instances: Iterable[str]) -> Past:
-        members = {name: participant.members[name] for name in instances}
-        return Past(
-            {name: member.joined for name, member in members.items()},
-            self.matched,
-            participant.through,
-            {name: self.history(name) for name in members},
-            {name: member.inherited for name, member in members.items()},
-            [command for member in members.values() for command in member.commands],
-        )
+        self._admission.rejoin(participant, epoch)
+        return self._admission.past(participant, participant.members)
 
     def move(self, instance: str, *, to: str, epoch: int) -> Past:
         """Let an instance go on as one of another participant's; its orders work on.
@@ -247,25 +186,10 @@ class Coordinator:
             raise ChorusError(f"instance {instance!r}: takes part nowhere, it has to join")
         if source.host == to:
             raise ChorusError(f"instance {instance!r}: takes part in host {to!r} already")
-        self._require_new(to, epoch)
+        self._admission.require_new(to, epoch)
         self._add_record(Moved(self.matched, self.decided, instance, to, epoch))
         self._recorder.commit()
-        return self._past(self._move(instance, to, epoch), [instance])
-
-    def _move(self, instance: str, to: str, epoch: int) -> Participant:
-        source = self._roster.by_instance[instance]
-        target = self._roster.hosts.get(to)
-        if target is None:
-            through = self._common_through(source)
-            target = Participant(to, epoch, through)
-        else:
-            through = self._common_through(source, target)
-            self._begin_anew(target, epoch, through)
-        self._roster.add(target, instance, self._roster.remove(instance))
-        self._forget([instance], beyond=through)
-        self._note_owing(source)
-        self._note_owing(target)
-        return target
+        return self._admission.past(self._admission.move(instance, to, epoch), [instance])
 
     def leave(self, host: str, instances: Sequence[str], reason: str) -> list[tuple[str, Release]]:
         """Take instances out: nobody waits for them any more, their decisions not yet due lapse.
@@ -276,21 +200,8 @@ class Coordinator:
         """
         self._add_record(Left(self.matched, self.decided, host, list(instances), reason))
         self._recorder.commit()
-        participant = self._roster.hosts.get(host)
-        if participant is not None:
-            for instance in instances:
-                if instance in participant.members:
-                    self._take_out(instance)
-            self._note_owing(participant)
-        known = set(self._decider.strategies)
-        for instance in instances:
-            if instance in known:
-                self._post_late(self._decider.withdraw(instance, reason))
-        return self._releases()
-
-    def _take_out(self, instance: str) -> None:
-        self._roster.remove(instance)
-        self._forget([instance], beyond=-1)
+        self._admission.leave(host, instances, reason)
+        return self._dispatch.releases(self.matched)
 
     # ------------------------------------------------------------------ the clock
 
@@ -300,16 +211,7 @@ class Coordinator:
         Raises:
             ChorusError: A slice number is skipped.
         """
-        for market_slice in slices:
-            if market_slice.number <= self._received:
-                continue
-            if market_slice.number != self._received + 1:
-                raise ChorusError(
-                    f"order manager: slice {market_slice.number} arrived, "
-                    f"{self._received + 1} is missing; replay it from the log first"
-                )
-            self._received = market_slice.number
-            self._pending.append(market_slice)
+        self._clock.add(slices)
 
     def on_answer(self, answer: Answer) -> bool:
         """Take a participant's progress.
@@ -328,18 +230,19 @@ class Coordinator:
             return False
         if answer.commands:
             self._note_commands(participant, answer)
+        clock = self._clock
         for entry in answer.decisions:
             decision = entry.decision
             # One that has left, or moved, may go on deciding until its host hears of it.
             if entry.slice > participant.through and decision.instance in participant.members:
-                self._decisions.setdefault(entry.slice, []).append(decision)
+                clock.decisions.setdefault(entry.slice, []).append(decision)
         if answer.through > participant.through:
             participant.through = answer.through
-            if answer.through >= self.matched:
-                self._owing.pop(participant.host, None)
+            if answer.through >= clock.matched:
+                clock.owing.pop(participant.host, None)
         participant.waiting = answer.waiting
         if answer.waiting >= 0:
-            self._restless[participant.host] = participant
+            self._dispatch.restless[participant.host] = participant
         return True
 
     def _heeds(self, participant: Participant, answer: Answer) -> bool:
@@ -348,7 +251,8 @@ class Coordinator:
             return False
         # Only once: releases sent since then are under way.
         if not participant.is_in_step:
-            self._fall_in_step(participant, answer.taken)
+            participant.is_in_step = True
+            self._dispatch.take_up(participant, answer.taken)
         return True
 
     def _note_commands(self, participant: Participant, answer: Answer) -> None:
@@ -367,49 +271,30 @@ class Coordinator:
                 participant.members[name].commands.append(command)
         self._recorder.commit()
 
-    def _fall_in_step(self, participant: Participant, taken: dict[str, int]) -> None:
-        """Take up the conversation with a participant that repeats what may have been lost."""
-        participant.is_in_step = True
-        # The one before may have told more than this one has got to yet.
-        participant.heard = taken
-        participant.events = [
-            entry
-            for name in participant.members
-            for entry in self._history.get(name, [])[taken.get(name, 0) :]
-        ]
-        participant.events.sort(key=lambda entry: (entry.slice, not entry.matched))
-        self._restless[participant.host] = participant
-
     def advance(self) -> list[tuple[str, Release]]:
         """Match and decide as far as the answers allow.
 
         Returns:
             A release per participant that has events or waits for a slice now matched.
         """
-        decider = self._decider
+        clock = self._clock
         while True:
-            if self._current is None:
-                if not self._pending:
+            current = clock.current
+            if current is None:
+                if not clock.pending:
                     break
-                self._current = self._pending.popleft()
-                events = decider.match(self._current)
-                self.matched = self._current.number
-                if events:
-                    self._post(events, matched=True)
-                self._owing = self._who_owes(self._current)
-            if self._owing:
+                current = clock.pending.popleft()
+                clock.match(current)
+                clock.owing = self._roster.owing(current)
+            if clock.owing:
                 break
-            number = self._current.number
-            decisions = self._decisions.pop(number, None)
+            number = current.number
+            decisions = clock.decisions.pop(number, None)
             if decisions:
-                self._add_record(Decided(number, self.decided, decisions))
+                self._recorder.add(Decided(number, clock.decided, decisions))
                 self._on_record = (number, number)
-            events = decider.decide(self._current, decisions or ())
-            self.decided = number
-            self._current = None
-            if events:
-                self._post(events, matched=False)
-        releases = self._releases()
+            clock.decide(current, decisions or ())
+        releases = self._dispatch.releases(clock.matched)
         if releases:
             self._note_reached()
         self._recorder.commit()
@@ -424,80 +309,19 @@ class Coordinator:
         if self._on_record < (self.matched, self.decided):
             self._add_record(Reached(self.matched, self.decided))
 
-    def _who_owes(self, market_slice: MarketSlice) -> dict[str, Participant]:
-        """Return the participants that have a candle in a slice and no answer to it yet.
-
-        Only for a slice just matched, which everybody present takes part in.
-        """
-        number = market_slice.number
-        by_stream = self._roster.by_stream
-        return {
-            participant.host: participant
-            for candle in market_slice.candles
-            for participant in by_stream.get(candle.stream, ())
-            if participant.through < number
-        }
-
-    def _post_late(self, events: Iterable[OrderEvent]) -> None:
-        """Pass on events that did not come from a slice (a withdrawal).
-
-        Such events have no place in the order of slices: a participant that ran ahead takes them
-        where it stands.
-        """
-        for event in events:
-            participant = self._roster.by_instance.get(event.instance)
-            slice_number = self.matched
-            if participant is not None:
-                slice_number = max(slice_number, participant.through)
-            self._post_one(SliceEvent(slice_number, event))
-
     def farewell(self) -> list[tuple[str, Release]]:
         """Return a last release for every participant, so that each knows the end is matched."""
         self._note_reached()
         self._recorder.commit()
-        return [
-            (host, Release(self.matched, [], self._reign, participant.epoch))
-            for host, participant in self._roster.hosts.items()
-        ]
+        return self._dispatch.farewell(self.matched)
 
     def history(self, instance: str) -> list[SliceEvent]:
         """Return every event of an instance so far; a restarted one takes over from them."""
-        return list(self._history.get(instance, ()))
-
-    def _post(self, events: Iterable[OrderEvent], *, matched: bool) -> None:
-        slice_number = self.matched
-        for event in events:
-            self._post_one(SliceEvent(slice_number, event, matched))
-
-    def _post_one(self, entry: SliceEvent) -> None:
-        instance = entry.event.instance
-        history = self._history.setdefault(instance, [])
-        history.append(entry)
-        participant = self._roster.by_instance.get(instance)
-        if participant is not None and len(history) > participant.heard.get(instance, 0):
-            participant.events.append(entry)
-            self._restless[participant.host] = participant
-
-    def _releases(self) -> list[tuple[str, Release]]:
-        matched = self.matched
-        releases: list[tuple[str, Release]] = []
-        for host, participant in list(self._restless.items()):
-            if not participant.is_in_step:
-                continue
-            heard = participant.waiting <= matched
-            if participant.events or heard:
-                releases.append(
-                    (host, Release(matched, participant.events, self._reign, participant.epoch))
-                )
-                participant.events = []
-            if heard:
-                participant.waiting = -1
-                del self._restless[host]
-        return releases
+        return self._dispatch.history(instance)
 
     def stalls(self) -> list[Stall]:
         """Return the participants the slice in hand waits for; empty if it waits for none."""
-        return [Stall(m.host, self.matched, m.through) for m in self._owing.values()]
+        return [Stall(m.host, self.matched, m.through) for m in self._clock.owing.values()]
 
     # ------------------------------------------------------------------ after a crash
 
@@ -514,68 +338,7 @@ class Coordinator:
         Raises:
             ChorusError: The slices end before the records do, or do not start at 0.
         """
-        recorder, self._recorder = self._recorder, Recorder()
-        source = iter(slices)
-        for record in records:
-            # A record of deciding carries the slice it decides: that one has to be in hand.
-            self._replay(source, record.matched, record.decided)
-            self._redo(record)
-        self._recorder = recorder
+        restoration = Restoration(self._roster, self._clock, self._admission, self._decider)
+        restoration.play(slices, records)
+        self._dispatch.restless.clear()
         self._on_record = (self.matched, self.decided)
-        self._received = self.matched
-        self._decisions.clear()
-        self._restless.clear()
-        self._owing.clear()
-        for participant in self._roster.hosts.values():
-            joined = min(each.joined for each in participant.members.values())
-            participant.through = max(joined - 1, self.decided)
-            participant.begin_anew(participant.epoch, is_in_step=False)
-            self._note_owing(participant)
-
-    def _replay(self, source: Iterator[MarketSlice], matched: int, decided: int) -> None:
-        """Match and decide, without decisions, up to the place of a record."""
-        while self.decided < decided or self.matched < matched:
-            if self._current is None:
-                self._take_next(source)
-            elif self.decided < decided:
-                self._settle(())
-            else:
-                return
-
-    def _take_next(self, source: Iterator[MarketSlice]) -> None:
-        market_slice = next(source, None)
-        if market_slice is None or market_slice.number != self.matched + 1:
-            found = "they end" if market_slice is None else f"{market_slice.number} comes"
-            raise ChorusError(
-                f"order manager: cannot be restored, slice {self.matched + 1} is needed and "
-                f"{found}; replay from the same market data"
-            )
-        self._current = market_slice
-        events = self._decider.match(market_slice)
-        self.matched = market_slice.number
-        self._post(events, matched=True)
-
-    def _settle(self, decisions: Sequence[Decision]) -> None:
-        if self._current is None:
-            raise ChorusError(f"order manager: slice {self.matched} was decided twice on record")
-        events = self._decider.decide(self._current, decisions)
-        self.decided = self.matched
-        self._current = None
-        self._post(events, matched=False)
-
-    def _redo(self, record: Record) -> None:
-        if isinstance(record, Decided):
-            self._settle(record.decisions)
-        elif isinstance(record, Registered):
-            self._decider.register(strategy_of(record))
-        elif isinstance(record, Joined):
-            self._admit(record.host, record.epoch, record.instances)
-        elif isinstance(record, Rejoined):
-            self._roster.hosts[record.host].epoch = record.epoch
-        elif isinstance(record, Moved):
-            self._move(record.instance, record.to, record.epoch)
-        elif isinstance(record, Left):
-            self.leave(record.host, record.instances, record.reason)
-        elif isinstance(record, Commanded):
-            own = self._roster.hosts[record.host].members[record.command.instance]
-            own.commands.append(record.command)

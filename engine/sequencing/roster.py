@@ -114,3 +114,17 @@ class Roster:
         if not participant.members:
             del self.hosts[participant.host]
         return membership
+
+    def owing(self, market_slice: MarketSlice) -> dict[str, Participant]:
+        """Return the participants that have a candle in a slice and no answer to it yet.
+
+        Only for a slice just matched, which everybody present takes part in.
+        """
+        number = market_slice.number
+        by_stream = self.by_stream
+        return {
+            participant.host: participant
+            for candle in market_slice.candles
+            for participant in by_stream.get(candle.stream, ())
+            if participant.through < number
+        }
