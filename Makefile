@@ -59,7 +59,7 @@ chaos: setup ## Kill processes of a running engine for a long time (KILLS=200 SE
 
 .PHONY: quick
 quick: setup ## Run the tests that take less than a minute together
-	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow"
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick
 
 .PHONY: coverage
 coverage: setup ## Run the tests without actors under coverage; engine and indicators >= 95 %

@@ -1,4 +1,4 @@
-"""Small runs for the tests that start actors."""
+"""Small runs for the tests that start actors, and the profile of `make quick`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from engine.config import RunConfig
 
 Strategy = dict[str, Any]
+
+settings.register_profile("quick", max_examples=20)
 
 
 def build_strategy(number: int, **changes: Any) -> Strategy:

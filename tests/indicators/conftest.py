@@ -67,6 +67,20 @@ def markets() -> dict[str, list[Candle]]:
 
 
 @pytest.fixture(scope="session")
+def usual(markets: dict[str, list[Candle]]) -> dict[str, list[Candle]]:
+    """Those that tell most: one that moves all the time, and one that rests first."""
+    return {name: markets[name] for name in ("walk", "flat, then walk")}
+
+
+@pytest.fixture(scope="session")
+def unusual(
+    markets: dict[str, list[Candle]], usual: dict[str, list[Candle]]
+) -> dict[str, list[Candle]]:
+    """All the others, for tests that are given more time."""
+    return {name: bars for name, bars in markets.items() if name not in usual}
+
+
+@pytest.fixture(scope="session")
 def walk() -> Callable[..., list[Candle]]:
     """Make a random walk: ``walk(size, seed)``."""
     return lambda size, seed=1, minutes=1: candles_of(walk_rows(size, seed), minutes)

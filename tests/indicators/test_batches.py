@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.types import Candle
@@ -22,6 +22,7 @@ from indicators import (
 )
 from indicators.batches import _ready_row
 from indicators.nodes import Node
+from tests.examples import examples
 
 FIELDS = ("open", "high", "low", "close", "volume", "open_time")
 
@@ -43,20 +44,32 @@ def same(a: Sequence[Array], b: Sequence[Array]) -> bool:
     return np.array_equal(np.array(a), np.array(b), equal_nan=True)
 
 
-@pytest.mark.parametrize("name", list(catalog()))
-def test_a_set_is_ready_at_the_candle_at_which_its_manager_is(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def require_ready(name: str, markets: dict[str, list[Candle]]) -> None:
     # Chained to RSI too: undefined values before the first one, and inside where nothing moves.
     for market, bars in markets.items():
         chained = spec(name, None, "base") if catalog()[name].inputs[0].free else spec(name)
         specs = {"base": spec("zscore", {"period": 5}), "it": spec(name), "chained": chained}
         batch = Batches(columns(bars)).of(specs)
-        assert batch.ready == streamed_ready(specs, bars), market
-        assert same(batch.slots, IndicatorManager(specs).batch(columns(bars))), market
+        assert batch.ready == streamed_ready(specs, bars), (name, market)
+        assert same(batch.slots, IndicatorManager(specs).batch(columns(bars))), (name, market)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("name", list(catalog()))
+def test_a_set_is_ready_at_the_candle_at_which_its_manager_is(
+    name: str, usual: dict[str, list[Candle]]
+) -> None:
+    require_ready(name, usual)
+
+
+@pytest.mark.slow
+def test_a_set_is_ready_at_the_candle_at_which_its_manager_is_on_any_market(
+    unusual: dict[str, list[Candle]],
+) -> None:
+    for name in catalog():
+        require_ready(name, unusual)
+
+
+@examples(60)
 @given(
     seed=st.integers(0, 1000),
     rows=st.integers(1, 90),

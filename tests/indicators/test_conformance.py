@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 import talib
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
@@ -31,21 +31,13 @@ from indicators import (
     create,
     spec,
 )
+from tests.examples import examples
 
 NAMES = list(catalog())
 OWN = [name for name, info in catalog().items() if info.origin == "chorus"]
 TALIB = [name for name in NAMES if name not in OWN]
-MARKETS = (
-    "walk",
-    "coarse ticks",
-    "huge",
-    "tiny",
-    "flat",
-    "no volume",
-    "flat, then walk",
-    "walk, then flat",
-)
 FIELDS = ("open", "high", "low", "close", "volume")
+Markets = dict[str, list[Candle]]
 
 
 def columns(bars: Sequence[Candle]) -> dict[str, Array]:
@@ -78,41 +70,57 @@ def direct(info: IndicatorInfo, bars: Sequence[Candle]) -> Array:
     return np.array(result if isinstance(result, tuple) else [result], dtype=np.float64)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_streaming_is_bit_identical_to_batch_on_every_prefix(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def require_batch(name: str, markets: Markets) -> None:
     wanted = spec(name)
-    for market in MARKETS:
-        bars = markets[market]
+    for market, bars in markets.items():
         streamed = stream(create(wanted), bars)
-        assert same_bits(streamed, np.array(batch(wanted, columns(bars)))), market
+        assert same_bits(streamed, np.array(batch(wanted, columns(bars)))), (name, market)
         # The batch of a prefix ends as the stream stood: batch looks at no later candle.
         warmup = create(wanted).warmup
         for end in {1, warmup - 1, warmup, warmup + 1, 2 * warmup, len(bars) - 1} & set(
             range(1, len(bars))
         ):
             prefix = np.array(batch(wanted, columns(bars[:end])))
-            assert same_bits(prefix, streamed[:, :end]), (market, end)
+            assert same_bits(prefix, streamed[:, :end]), (name, market, end)
 
 
-@pytest.mark.parametrize("name", TALIB)
-def test_streaming_is_bit_identical_to_talib_itself(
-    name: str, markets: dict[str, list[Candle]]
+@pytest.mark.parametrize("name", NAMES)
+def test_streaming_is_bit_identical_to_batch_on_every_prefix(name: str, usual: Markets) -> None:
+    require_batch(name, usual)
+
+
+@pytest.mark.slow
+def test_streaming_is_bit_identical_to_batch_on_every_prefix_of_any_market(
+    unusual: Markets,
 ) -> None:
+    for name in NAMES:
+        require_batch(name, unusual)
+
+
+def require_talib(name: str, markets: Markets) -> None:
     info = catalog()[name]
-    for market in MARKETS:
-        bars = markets[market]
+    for market, bars in markets.items():
         indicator = create(spec(name))
         streamed = stream(indicator, bars)
         assert indicator.ready
         expected = direct(info, bars)
         expected[:, : indicator.warmup - 1] = math.nan  # TA-Lib has 0 in integer outputs there
-        assert same_bits(streamed, expected), market
+        assert same_bits(streamed, expected), (name, market)
+
+
+@pytest.mark.parametrize("name", TALIB)
+def test_streaming_is_bit_identical_to_talib_itself(name: str, usual: Markets) -> None:
+    require_talib(name, usual)
+
+
+@pytest.mark.slow
+def test_streaming_is_bit_identical_to_talib_itself_on_any_market(unusual: Markets) -> None:
+    for name in TALIB:
+        require_talib(name, unusual)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_warmup_is_when_the_first_value_comes(name: str, markets: dict[str, list[Candle]]) -> None:
+def test_warmup_is_when_the_first_value_comes(name: str, markets: Markets) -> None:
     indicator = create(spec(name))
     bars = markets["walk"]
     blank = (math.nan,) * len(indicator.outputs)
@@ -129,13 +137,9 @@ def test_warmup_is_when_the_first_value_comes(name: str, markets: dict[str, list
     assert name in {"acos", "asin"} or not np.isnan(row(value)).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_reopened_indicators_continue_bit_identically(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def require_reopened(name: str, markets: Markets) -> None:
     wanted = spec(name)
-    for market in ("walk", "flat, then walk", "no volume"):
-        bars = markets[market]
+    for market, bars in markets.items():
         whole = stream(create(wanted), bars)
         warmup = create(wanted).warmup
         for cut in (max(1, warmup - 1), warmup, 200):
@@ -143,13 +147,22 @@ def test_reopened_indicators_continue_bit_identically(
             reopened.reopen(bars[:cut])
             assert reopened.anchor == bars[0].seq
             assert same_bits(np.array(row(reopened.value), np.float64), whole[:, cut - 1])
-            assert same_bits(stream(reopened, bars[cut:]), whole[:, cut:]), (market, cut)
+            assert same_bits(stream(reopened, bars[cut:]), whole[:, cut:]), (name, market, cut)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_peek_equals_the_next_update_and_commits_nothing(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def test_reopened_indicators_continue_bit_identically(name: str, markets: Markets) -> None:
+    require_reopened(name, {"flat, then walk": markets["flat, then walk"]})
+
+
+@pytest.mark.slow
+def test_reopened_indicators_continue_bit_identically_on_other_markets(markets: Markets) -> None:
+    for name in NAMES:
+        require_reopened(name, {market: markets[market] for market in ("walk", "no volume")})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_peek_equals_the_next_update_and_commits_nothing(name: str, markets: Markets) -> None:
     bars = markets["walk"][:160]
     strange = markets["coarse ticks"]
     indicator = create(spec(name))
@@ -165,25 +178,24 @@ def test_peek_equals_the_next_update_and_commits_nothing(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_non_finite_candles_are_refused_and_change_nothing(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def test_non_finite_candles_are_refused_and_change_nothing(name: str, markets: Markets) -> None:
     bars = markets["walk"][:140]
     expected = stream(create(spec(name)), bars)
     indicator = create(spec(name))
     rng = random.Random(name)
     values = []
-    for bar in bars:
-        bad = {rng.choice(FIELDS): rng.choice([math.nan, math.inf, -math.inf, 1e300])}
-        spoiled = msgspec.structs.replace(bar, **bad)
-        before = (repr(indicator.value), indicator.anchor, indicator.ready)
-        with pytest.raises(IndicatorError, match="must be finite"):
-            indicator.update(spoiled)
-        with pytest.raises(IndicatorError, match="must be finite"):
-            indicator.peek(spoiled)
-        with pytest.raises(IndicatorError, match="must be finite"):
-            indicator.reopen([bar, spoiled])
-        assert (repr(indicator.value), indicator.anchor, indicator.ready) == before
+    for number, bar in enumerate(bars):
+        if number % 5 == 0:
+            bad = {rng.choice(FIELDS): rng.choice([math.nan, math.inf, -math.inf, 1e300])}
+            spoiled = msgspec.structs.replace(bar, **bad)
+            before = (repr(indicator.value), indicator.anchor, indicator.ready)
+            with pytest.raises(IndicatorError, match="must be finite"):
+                indicator.update(spoiled)
+            with pytest.raises(IndicatorError, match="must be finite"):
+                indicator.peek(spoiled)
+            with pytest.raises(IndicatorError, match="must be finite"):
+                indicator.reopen([bar, spoiled])
+            assert (repr(indicator.value), indicator.anchor, indicator.ready) == before
         values.append(row(indicator.update(bar)))
     assert same_bits(np.array(values, np.float64).T, expected)
 
@@ -258,7 +270,7 @@ def made_candles(draw: st.DrawFn, size: int) -> list[Candle]:
     return bars
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(15, suppress_health_check=list(HealthCheck))
 @given(bars=made_candles(80))
 def test_streaming_equals_batch_on_any_candles(bars: list[Candle]) -> None:
     arrays = columns(bars)
@@ -267,7 +279,7 @@ def test_streaming_equals_batch_on_any_candles(bars: list[Candle]) -> None:
         assert same_bits(stream(create(wanted), bars), np.array(batch(wanted, arrays))), name
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_streaming_equals_batch_with_any_parameters(data: st.DataObject) -> None:
     info = catalog()[data.draw(st.sampled_from([n for n in NAMES if catalog()[n].parameters]))]
@@ -427,11 +439,8 @@ RANGES = {"smooth_stochrsi": 100.0}
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_our_own_agree_with_an_independent_oracle(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
-    for market in MARKETS:
-        bars = markets[market]
+def test_our_own_agree_with_an_independent_oracle(name: str, markets: Markets) -> None:
+    for market, bars in markets.items():
         expected = np.array(ORACLES[name](bars)).T
         streamed = stream(create(spec(name)), bars)
         assert np.array_equal(np.isnan(streamed), np.isnan(expected)), market

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.types import Candle
 from indicators import IndicatorError, IndicatorManager, IndicatorSpec, catalog, create, spec
+from tests.examples import examples
 
 Walk = Callable[..., list[Candle]]
 
@@ -204,7 +205,7 @@ sane = st.floats(-1e100, 1e100)
 too_large = st.floats().filter(lambda x: not -1e100 <= x <= 1e100)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     prices=st.tuples(sane, sane, sane, sane, sane),
     bad=st.none() | st.tuples(st.integers(0, 4), too_large),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.types import Candle
@@ -20,6 +20,7 @@ from indicators import (
     catalog,
     spec,
 )
+from tests.examples import examples
 
 FIELDS = ("open", "high", "low", "close", "volume", "open_time")
 AFTER = 25
@@ -61,10 +62,7 @@ def require_the_same(
             assert seen(opened) == state, cut
 
 
-@pytest.mark.parametrize("name", list(catalog()))
-def test_an_opened_indicator_goes_on_as_the_one_that_streamed(
-    name: str, markets: dict[str, list[Candle]]
-) -> None:
+def require_opened(name: str, bars: list[Candle], *cuts: int) -> None:
     # Chained as well: to one that is undefined where nothing moves, and to one that never is.
     free = catalog()[name].inputs[0].free
     specs = {
@@ -76,11 +74,26 @@ def test_an_opened_indicator_goes_on_as_the_one_that_streamed(
         "mean_of_it": spec("sma", {"period": 3}, "it"),
     }
     warmup = IndicatorManager({"it": spec(name)}).warmup
-    for market in ("walk", "coarse ticks", "flat, then walk"):
-        require_the_same(specs, markets[market], (0, 1, warmup - 1, warmup, 77, 200))
+    require_the_same(specs, bars, (warmup - 1, warmup, *cuts))
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("name", list(catalog()))
+def test_an_opened_indicator_goes_on_as_the_one_that_streamed(
+    name: str, markets: dict[str, list[Candle]]
+) -> None:
+    require_opened(name, markets["flat, then walk"], 0, 77)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("market", ["walk", "coarse ticks", "flat, then walk"])
+def test_an_opened_indicator_goes_on_as_the_one_that_streamed_wherever_it_is_cut(
+    market: str, markets: dict[str, list[Candle]]
+) -> None:
+    for name in catalog():
+        require_opened(name, markets[market], 0, 1, 77, 200)
+
+
+@examples(60)
 @given(
     name=st.sampled_from([name for name in catalog() if catalog()[name].origin == "chorus"]),
     steps=st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 2)), min_size=60, max_size=120),

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.catalog import default_folders, discover
@@ -19,6 +19,7 @@ from engine.instance.testing import Desk
 from engine.types import OrderEvent
 from strategies import Candle, Strategy, StrategyMetadata
 from strategies.ema_cross import EmaCross
+from tests.examples import examples
 
 BUILT_IN = discover(default_folders()).types
 STREAM = "paper:BTC/USDT:1m"
@@ -92,7 +93,7 @@ def obey(instance: Instance, what: str) -> None:
         return
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     kind=st.sampled_from(sorted(BUILT_IN)),
     rules=st.tuples(st.sampled_from(CONDITIONS), st.sampled_from(CONDITIONS)),

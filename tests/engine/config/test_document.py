@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import document
 from engine.config.document import read_document
 from engine.errors import ConfigError
+from tests.examples import examples
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -187,7 +188,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.dictionaries(st.text(min_size=1, max_size=6), plain, min_size=1, max_size=4))
 def test_every_json_object_is_read_as_json_reads_it(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, object]

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.instance.buffer import COLUMNS, CandleBuffer
 from engine.instance.testing import random_candles
+from tests.examples import examples
 
 CANDLES = random_candles(300)
 
@@ -15,7 +16,7 @@ def rows_of(candles: list) -> list[list[float]]:
     return [[float(getattr(candle, name)) for name in COLUMNS] for candle in candles]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(capacity=st.integers(1, 70), count=st.integers(0, 300), n=st.none() | st.integers(-1, 90))
 def test_it_holds_exactly_the_newest_candles_however_often_it_wrapped(
     capacity: int, count: int, n: int | None

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import CandleError, ChorusError
@@ -18,6 +18,7 @@ from engine.instance.buffer import COLUMNS, CandleBuffer
 from engine.instance.testing import Desk, random_candles
 from engine.market import CandleColumns
 from strategies import Candle, Fill, IndicatorSpec, Strategy, StrategyMetadata, spec
+from tests.examples import examples
 
 Make = Callable[..., Instance]
 BTC_STREAM, ETH_STREAM = "paper:BTC/USDT:1m", "paper:ETH/USDT:1m"
@@ -222,7 +223,7 @@ def test_a_history_is_of_consecutive_candles(candles: list[Candle], message: str
         CandleHistory.of(candles)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(capacity=st.integers(1, 70), filled=st.integers(0, 90), more=st.integers(0, 90))
 def test_a_filled_buffer_goes_on_as_one_that_was_appended_to(
     capacity: int, filled: int, more: int

@@ -8,7 +8,7 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.instance import Instance, Metrics
@@ -17,6 +17,7 @@ from engine.instance.performance import Performance
 from engine.instance.testing import Desk, random_candles
 from engine.types import Candle, Fill
 from strategies import Strategy, StrategyMetadata
+from tests.examples import examples
 
 CAPITAL = 1000.0
 ANNUAL = {"1m": 525_600.0, "1h": 8760.0}
@@ -121,7 +122,7 @@ def test_ratios_agree_with_an_independent_library(make: Make, seed: int, timefra
     )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 10_000))
 def test_round_trips_and_times_agree_with_a_plain_loop(make: Make, seed: int) -> None:
     instance, candles, fills = gamble(make, seed, count=200)
@@ -220,7 +221,7 @@ def test_a_stretch_below_the_peak_that_still_goes_on_counts() -> None:
 
 
 @given(count=st.integers(0, 3 * MAX_POINTS))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_curve_is_bounded_and_evenly_spaced(count: int) -> None:
     curve = EquityCurve()
     for n in range(1, count + 1):

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.instance import Instance
@@ -23,6 +23,7 @@ from engine.types import (
     OrderType,
     Side,
 )
+from tests.examples import examples
 
 CANDLES = random_candles(30)
 BTC, ETH = "BTC/USDT", "ETH/USDT"
@@ -229,7 +230,7 @@ kinds = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.lists(st.tuples(kinds, st.sampled_from(Side), prices), min_size=1, max_size=6),
     st.integers(0, 10_000),

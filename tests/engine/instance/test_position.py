@@ -3,12 +3,13 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.instance.position import Position, RoundTrip, added
 from engine.money import ZERO, Instrument
 from engine.types import Fill, OrderRole, Side
+from tests.examples import examples
 
 INSTRUMENT = Instrument("BTC/USDT", "BTC", "USDT")
 
@@ -97,7 +98,7 @@ fills = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(fills)
 def test_cash_and_holdings_reconcile_with_the_fills(sequence: list[Fill]) -> None:
     position, ended = after(*sequence)
@@ -112,7 +113,7 @@ def test_cash_and_holdings_reconcile_with_the_fills(sequence: list[Fill]) -> Non
         assert abs(net - (position.realised - position.fees)) < Decimal("1e-18")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(fills, st.integers(0, 25))
 def test_a_stored_position_goes_on_identically(sequence: list[Fill], cut: int) -> None:
     whole, trips = after(*sequence)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ChorusError, ConfigError, LifecycleError
@@ -13,6 +13,7 @@ from engine.instance import Instance, Pause, Restart, Resume, Status, Stop, Upda
 from engine.instance.testing import Desk, random_candles
 from engine.types import OrderRejected, OrderType, Side, Tick
 from strategies import Candle, Fill, IndicatorSpec, Strategy, StrategyMetadata, spec
+from tests.examples import examples
 
 Make = Callable[..., Instance]
 BTC = random_candles(140, seed=1)
@@ -166,7 +167,7 @@ commands = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 1000), cut=st.integers(0, 292), commands=commands)
 def test_restored_at_any_point_it_goes_on_identically(
     make: Make, seed: int, cut: int, commands: dict[int, str]

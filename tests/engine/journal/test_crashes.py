@@ -54,7 +54,7 @@ def kill(process: subprocess.Popen[str]) -> int:
 def test_a_killed_writer_has_lost_nothing_it_committed(tmp_path: Path, script: Script) -> None:
     path = tmp_path / "j"
     before = 0
-    for lines in (1, 40, 200):
+    for lines in (1, 60):
         process = script(WRITER, path)
         safe = [int(line_of(process)) for _ in range(lines)][-1]
         safe = max(safe, kill(process))

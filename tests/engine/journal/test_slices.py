@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.errors import JournalError
 from engine.journal import JournalFile, SliceJournal
 from engine.types import Candle, MarketSlice
+from tests.examples import examples
 
 MINUTE = 60_000
 
@@ -137,9 +137,7 @@ class SliceJournalAgainstAList(RuleBasedStateMachine):
 
 
 TestSliceJournalAgainstAList = SliceJournalAgainstAList.TestCase
-TestSliceJournalAgainstAList.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None
-)
+TestSliceJournalAgainstAList.settings = examples(30, stateful_step_count=20)
 
 
 class Reads:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError
@@ -13,6 +13,7 @@ from engine.market.aggregation import CandleAggregator, aggregate_columns
 from engine.market.columns import CandleColumns
 from engine.timeframes import TIMEFRAMES, divides, timeframe_ms
 from engine.types import Candle
+from tests.examples import examples
 
 PAIRS = [
     (small, large)
@@ -137,7 +138,7 @@ index_lists = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(index_lists, st.sampled_from(PAIRS), st.integers(0, 2**32 - 1))
 def test_both_twins_equal_the_oracle_bit_by_bit(
     indices: list[int], pair: tuple[str, str], seed: int

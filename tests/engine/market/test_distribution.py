@@ -1,12 +1,13 @@
 """The distributor: registration order, O(1) routes, counts."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
 from engine.market.distribution import DataDistributor, select_streams
 from engine.types import Candle, MarketSlice
+from tests.examples import examples
 
 STREAMS = ["p:A/B:1m", "p:A/B:5m", "p:C/B:1m"]
 
@@ -85,7 +86,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(actions)
 def test_routes_always_equal_a_plain_search(history: list[tuple[str, list[str] | None]]) -> None:
     distributor: DataDistributor[str] = DataDistributor()

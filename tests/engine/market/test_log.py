@@ -3,12 +3,13 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import DataError
 from engine.market.log import SliceLog, StreamLog
 from engine.types import Candle, MarketSlice
+from tests.examples import examples
 
 ONE, TWO = "p:A/B:1m", "p:C/B:1m"
 
@@ -88,7 +89,7 @@ def test_retention_must_keep_something(retain: int) -> None:
         SliceLog(retain=retain)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(0, 30), max_size=60), st.none() | st.integers(1, 5))
 def test_a_log_is_gap_free_whatever_arrives(opens: list[int], retain: int | None) -> None:
     log = StreamLog(ONE, retain=retain)
@@ -146,7 +147,7 @@ def test_a_slice_with_a_candle_that_does_not_continue_is_not_logged_at_all(bad: 
     assert log.append(market_slice(1, candle(1, stream=TWO), candle(1)))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.lists(st.sampled_from([ONE, TWO]), min_size=1, max_size=4), max_size=40),
     st.integers(1, 6),

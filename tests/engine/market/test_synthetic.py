@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import SyntheticConfig, SyntheticSymbol
@@ -15,6 +15,7 @@ from engine.market.columns import CandleColumns
 from engine.market.synthetic import synthetic_columns, synthetic_sources
 from engine.market.validation import validate_rows
 from engine.timeframes import TIMEFRAMES
+from tests.examples import examples
 
 DAY = "2024-01-01T00:00:00Z"
 NAMES = ("open_time", "open", "high", "low", "close", "volume", "gap")
@@ -39,7 +40,7 @@ parameters = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.integers(-5, 2**40),
     st.integers(1, 400),
@@ -62,7 +63,7 @@ def test_every_candle_is_valid_and_on_the_tick_grid(
     assert columns.close.max() <= price[0] * 20 + price[1]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32), st.integers(1, 600), st.integers(0, 600))
 def test_a_longer_run_begins_with_the_shorter_one(seed: int, short: int, more: int) -> None:
     one, other = make(short, seed=seed), make(short + more, seed=seed)

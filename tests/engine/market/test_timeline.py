@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import DataError
@@ -15,6 +15,7 @@ from engine.market.columns import CandleColumns
 from engine.market.timeline import Timeline, TimelineStream
 from engine.timeframes import TIMEFRAMES, timeframe_ms
 from engine.types import Candle, MarketSlice, StreamId
+from tests.examples import examples
 
 
 def columns_at(indices: list[int], timeframe: str, seed: int = 0) -> CandleColumns:
@@ -76,7 +77,7 @@ markets = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(markets, st.integers(1, 7), st.integers(0, 30))
 def test_slices_equal_the_oracle_in_chunks_of_any_size_from_any_start(
     market: list[tuple[str, list[int]]], chunk: int, start: int
@@ -100,7 +101,7 @@ def test_slices_equal_the_oracle_in_chunks_of_any_size_from_any_start(
         assert timeline.history(name, start, 3) == everything[start : start + 3]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(index_lists, st.integers(1, 9))
 def test_aggregated_candles_closed_late_come_in_the_slice_that_closed_them(
     indices: list[int], chunk: int

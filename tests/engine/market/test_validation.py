@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.market.validation import (
@@ -16,6 +16,7 @@ from engine.market.validation import (
     validate_rows,
 )
 from engine.types import Candle
+from tests.examples import examples
 
 STREAM = "paper:BTC/USDT:1m"
 MINUTE = 60_000
@@ -160,7 +161,7 @@ dirty_rows = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(dirty_rows)
 def test_the_twins_agree_on_dirty_data(rows: list[Row]) -> None:
     streamed, streaming = stream_rows(rows)
@@ -172,7 +173,7 @@ def test_the_twins_agree_on_dirty_data(rows: list[Row]) -> None:
     assert (streaming.gaps, streaming.missing) == (report.gaps, report.missing)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(dirty_rows)
 def test_every_row_is_accepted_or_counted(rows: list[Row]) -> None:
     candles, report = stream_rows(rows)

@@ -10,13 +10,14 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import RulesConfig
 from engine.rules import compile_rules
 from engine.types import Candle
 from indicators import IndicatorManager
+from tests.examples import examples
 
 INDICATORS: dict[str, dict[str, Any]] = {
     "fast": {"type": "sma", "period": 2},
@@ -235,7 +236,7 @@ def random_columns(seed: int, rows: int) -> dict[str, list[float]]:
     return columns
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(rule=rules, seed=st.integers(0, 10_000), rows=st.integers(1, 48))
 def test_scalar_vectorised_and_naive_evaluation_agree_at_every_candle(
     rule: Rule, seed: int, rows: int

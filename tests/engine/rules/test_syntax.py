@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.rules.diagnostics import Mistake, Place
@@ -21,6 +21,7 @@ from engine.rules.syntax import (
     Number,
     parse,
 )
+from tests.examples import examples
 
 
 def shape(node: Node) -> str:  # noqa: C901, PLR0911 - one case per kind of node
@@ -160,7 +161,7 @@ def test_a_rule_that_is_too_long_is_refused() -> None:
         parse(" " * MAX_LENGTH + "x")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(alphabet="ab1.<>=!&|()[],+-*/ \nandortu", max_size=40) | st.text(max_size=20))
 def test_any_text_is_parsed_or_refused_with_a_place_inside_it(text: str) -> None:
     try:

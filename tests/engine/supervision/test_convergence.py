@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.instance import Status
@@ -20,6 +20,7 @@ from engine.supervision import (
     StartHost,
 )
 from tests.engine.supervision.world import LIMITS, NAMES, Process, World
+from tests.examples import examples
 
 DESIRED = st.builds(
     Desired,
@@ -119,14 +120,14 @@ def take(world: World, step: str, argument: object) -> None:
 
 
 @given(any_world())
-@settings(deadline=None, max_examples=150)
+@examples(150)
 def test_any_state_becomes_the_desired_one(world: World) -> None:
     world.settle()
     world.check_is_as_desired()
 
 
 @given(any_world(), st.lists(STEPS, max_size=25), BUGS)
-@settings(deadline=None, max_examples=150)
+@examples(150)
 def test_crashes_hangs_restarts_and_changes_of_mind_end_as_desired(
     world: World, steps: list[tuple[str, object]], bugs: dict[tuple[str, int], str]
 ) -> None:
@@ -138,7 +139,7 @@ def test_crashes_hangs_restarts_and_changes_of_mind_end_as_desired(
 
 
 @given(DESIRED, BUGS)
-@settings(deadline=None, max_examples=100)
+@examples(100)
 def test_only_culprits_get_strikes(desired: Desired, bugs: dict[tuple[str, int], str]) -> None:
     world = World(desired, bugs=bugs)
     world.settle()
@@ -152,7 +153,7 @@ def test_only_culprits_get_strikes(desired: Desired, bugs: dict[tuple[str, int],
 
 
 @given(any_world(), st.sampled_from([0.25, 1.0, 2.0]))
-@settings(deadline=None, max_examples=50)
+@examples(50)
 def test_what_is_as_desired_is_left_alone(world: World, step_s: float) -> None:
     world.settle()
     for _ in range(60):
@@ -161,7 +162,7 @@ def test_what_is_as_desired_is_left_alone(world: World, step_s: float) -> None:
 
 
 @given(any_world(), st.sampled_from(NAMES), st.sampled_from(["running", "paused", "stopped"]))
-@settings(deadline=None, max_examples=100)
+@examples(100)
 def test_a_wish_for_a_strategy_of_its_own_host_touches_nothing_else(
     world: World, name: str, status: str
 ) -> None:

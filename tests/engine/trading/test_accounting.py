@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.money import money
@@ -23,6 +23,7 @@ from engine.types import (
     Side,
     Signal,
 )
+from tests.examples import examples
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 NAMES = ("a", "b", "c")
@@ -201,7 +202,7 @@ def working_of(stage: Any) -> Any:
 
 
 runs = given(st.sampled_from(POLICIES), st.integers(0, 10**6))
-few = settings(max_examples=40, deadline=None)
+few = examples(40)
 
 
 @few
@@ -308,7 +309,7 @@ def test_repeating_every_decision_changes_nothing(scene: Any, policy: Any, seed:
     assert doubled.wallet() == plain.wallet()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10**6))
 def test_profit_equals_that_of_a_plain_loop_filling_at_the_next_open(scene: Any, seed: Any) -> None:
     rng = random.Random(seed)

@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.money import UNIT
 from engine.trading.netting import apportion
 from engine.types import Action, OrderRequest, OrderType, Side, Signal
+from tests.examples import examples
 
 SYMBOL = "BTC/USDT"
 FLAT = (100, 100, 100, 100)
@@ -151,7 +152,7 @@ def test_latency_fills_a_net_order_at_the_close(scene: Any) -> None:
     assert stage.fills("a")[0].price == 105
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     weights=st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any),
     total=st.integers(0, 10_000),
