@@ -153,7 +153,7 @@ class HostRunner(Generic[InstanceT]):
             streams=streams,
             is_live=is_live,
             uncovered=self.uncovered,
-            decisions=self._outbox.decisions,
+            outbox=self._outbox,
         )
         self._seats[seat.id] = seat
         self._lines.clear()
@@ -483,10 +483,10 @@ class HostRunner(Generic[InstanceT]):
             addressee = self._seats.get(instance_id)
             # One that does not take part yet is not meant: it was here before, and moved back.
             if addressee is not None and addressee.state is not _HELD:
-                self._apply(addressee, Release(release.through, own))
+                self._apply(addressee, own, release.through)
 
-    def _apply(self, seat: Seat[InstanceT], release: Release) -> None:
-        self._contain(seat, lambda: seat.release(release))
+    def _apply(self, seat: Seat[InstanceT], events: list[SliceEvent], matched: int) -> None:
+        self._contain(seat, lambda: seat.hear(events, matched))
         if seat.state <= _EXPECTING or seat.state is _BLOCKED:
             self._schedule.make_ready(seat)
 
@@ -514,7 +514,6 @@ class HostRunner(Generic[InstanceT]):
         if seat.state is _GONE:
             cause = self.failed[instance_id]
             raise StrategyError(f"instance {instance_id!r}: failed when told to obey: {cause}")
-        self._outbox.commands.append(seat.commands[-1])
         if seat.state <= _EXPECTING or seat.state is _BLOCKED:
             self._schedule.make_ready(seat)
 

@@ -13,12 +13,12 @@ optimistic execution with roll-back (strategies would have to be copied).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from engine.errors import StrategyError
 from engine.instance.commands import Command
-from engine.instance.history import CandleHistory
+from engine.sequencing.conversation import Conversation
 from engine.sequencing.messages import (
     Answer,
     CandleBatch,
@@ -28,56 +28,15 @@ from engine.sequencing.messages import (
     SliceDecision,
     SliceEvent,
 )
+from engine.sequencing.outbox import Outbox
+from engine.sequencing.passage import Passage
+from engine.sequencing.runnable import RunnableInstance
 from engine.sequencing.stored import SeatState, Stored, digest_of, is_before
 from engine.sequencing.timeline import Entry, Life, Timeline, lives_of
 from engine.timeframes import timeframe_ms
-from engine.types import Candle, Decision, OrderEvent, StreamId
+from engine.types import Candle, StreamId
 
-__all__ = ["InstanceRunner", "RunnableInstance"]
-
-
-class RunnableInstance(Protocol):
-    """What the runner needs of an instance; see `engine.instance.Instance`."""
-
-    id: str
-
-    def on_candle(self, candle: Candle) -> Decision | None:
-        """Process a closed candle."""
-        ...
-
-    def on_event(self, event: OrderEvent) -> None:
-        """Apply an order event."""
-        ...
-
-    def warm(self, candle: Candle) -> None:
-        """Process a candle from before the instance took part: no strategy call, no intent."""
-        ...
-
-    def must_hear(self, candle: Candle, *, late: bool) -> bool:
-        """Tell whether an order event may belong before this candle."""
-        ...
-
-    @property
-    def expects_event(self) -> bool:
-        """Return whether the next candle will have to wait whatever its prices."""
-        ...
-
-    def on_command(self, command: Command) -> None:
-        """Obey an operator."""
-        ...
-
-    @property
-    def candles(self) -> int:
-        """Return how many candles it has processed."""
-        ...
-
-    def snapshot(self) -> bytes:
-        """Return what does not follow from candles alone."""
-        ...
-
-    def restore(self, data: bytes, history: Mapping[str, CandleHistory], /) -> None:
-        """Become what a snapshot was taken of."""
-        ...
+__all__ = ["InstanceRunner"]
 
 
 class InstanceRunner:
@@ -99,6 +58,7 @@ class InstanceRunner:
         is_live: False holds candles back until `go_live`.
         uncovered: Streams whose candles do not tell what may fill (`Market.uncovered`); they wait
             whenever an order works.
+        outbox: Takes what it decides and obeys; one of its own by default.
     """
 
     def __init__(
@@ -110,10 +70,9 @@ class InstanceRunner:
         streams: Sequence[str],
         is_live: bool = True,
         uncovered: Collection[str] = (),
+        outbox: Outbox | None = None,
     ) -> None:
         self.instance = instance
-        self.host = host
-        self.epoch = epoch
         self.through = -1
         self.waiting = -1
         self.matched = -1
@@ -136,15 +95,19 @@ class InstanceRunner:
         self._queue: deque[Entry] = deque()
         self._unmerged: list[tuple[int, int, int, int, Candle]] = []
         self._published_ns = 0
-        self._answered_through = -1
-        self._announced = -1
-        self._decisions: list[SliceDecision] = []
-        self._told: deque[SliceDecision] = deque()
+        self._talk = Conversation(host, epoch)
+        self._outbox = Outbox() if outbox is None else outbox
+        self._decisions = self._outbox.decisions
         self._commands: list[SliceCommand] = []
-        self._told_commands = 0
-        self._reign = 0
-        self._renewed = 0
-        self._is_to_repeat = False
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of this start, which answers carry."""
+        return self._talk.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._talk.epoch = epoch
 
     @property
     def awaits_release(self) -> bool:
@@ -153,7 +116,7 @@ class InstanceRunner:
         The order manager was told so in an answer, and keeps its word: until it has matched the
         slice announced there is no use in looking at candles.
         """
-        return self._announced > self.matched
+        return self._talk.announced > self.matched
 
     @property
     def queued(self) -> int:
@@ -222,10 +185,16 @@ class InstanceRunner:
             StrategyError: An event belongs before a candle that is already processed; the
                 instance and the order manager disagree on what may fill.
         """
-        if release.reign < self._reign or release.epoch < self._renewed:
+        if not self._talk.heeds(release):
             return
+        self.hear(release.events, release.through)
+        # What is matched further is decided, and what is decided is on record.
+        self._outbox.settle(self.matched)
+
+    def hear(self, events: Iterable[SliceEvent], matched: int) -> None:
+        """Apply events and learn how far the order manager has matched, as `release`."""
         queue = self._queue
-        for entry in release.events:
+        for entry in events:
             if is_before(entry, self._processed):
                 origin = "matching" if entry.matched else "deciding"
                 raise StrategyError(
@@ -236,11 +205,7 @@ class InstanceRunner:
             while queue and not is_before(entry, queue[0][0]):
                 self._process(queue[0][0])
             self._take_event(entry)
-        self.matched = max(self.matched, release.through)
-        # What is matched further is decided, and what is decided is on record.
-        told = self._told
-        while told and told[0].slice < self.matched:
-            told.popleft()
+        self.matched = max(self.matched, matched)
 
     def _take_event(self, entry: SliceEvent) -> None:
         self.instance.on_event(entry.event)
@@ -254,7 +219,9 @@ class InstanceRunner:
             ChorusError: It refused; nothing has changed.
         """
         self.instance.on_command(command)
-        self._commands.append(SliceCommand(self.instance.id, self._processed, self._taken, command))
+        obeyed = SliceCommand(self.instance.id, self._processed, self._taken, command)
+        self._commands.append(obeyed)
+        self._outbox.commands.append(obeyed)
 
     def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
         """Process queued candles until one must wait, none is left or the caller says stop.
@@ -332,12 +299,43 @@ class InstanceRunner:
         self._queue.clear()
         self._live_again(lives_of(past)[self.instance.id], line, stored)
         self._queue.extend(line.entries[line.after(self._processed) :])
-        self._answered_through = min(self.through, past.through)
-        self._told = deque(entry for entry in self._decisions if entry.slice <= past.through)
-        self._decisions = [entry for entry in self._decisions if entry.slice > past.through]
+        self._talk.through = min(self.through, past.through)
+        self._outbox.set_aside(past.through)
 
     def _relive(self, line: Timeline, through: int, events: Sequence[SliceEvent]) -> None:
-        self._pass(line, through, deque(events[self._taken :]), deque(), self._warm_along)
+        passage = self._passage(line)
+        passage.relive(through, events)
+        self._arrive(passage)
+
+    def _live_again(self, life: Life, line: Timeline, stored: Stored[Any] | None) -> None:
+        self.matched = max(self.matched, life.matched)
+        passage = self._passage(line)
+        passage.live_again(life, stored, matched=self.matched)
+        self._arrive(passage)
+        self._is_live = True
+        self._joined, self._inherited = life.joined, life.inherited
+        self._settled = max(self._settled, life.matched)
+        self._commands = list(life.commands)
+        self._decisions.extend(passage.decisions)
+
+    def _passage(self, line: Timeline) -> Passage:
+        return Passage(
+            self.instance,
+            line,
+            processed=self._processed,
+            taken=self._taken,
+            digest=self._digest,
+        )
+
+    def _arrive(self, passage: Passage) -> None:
+        if passage.instance is not self.instance:
+            self._become(passage.instance)
+        self._processed = self.through = passage.processed
+        self._taken, self._digest = passage.taken, passage.digest
+
+    def _become(self, instance: Any) -> None:
+        """Drive another instance from here on."""
+        self.instance = instance
 
     def store(self) -> SeatState | None:
         """Return the instance's present state, for `recover`; None if it is not live yet.
@@ -347,7 +345,7 @@ class InstanceRunner:
         Raises:
             ChorusError: The strategy's state cannot be stored.
         """
-        return self._state(self.matched, [*self._told, *self._decisions])
+        return self._state(self.matched, self._outbox.by_instance().get(self.instance.id, []))
 
     def _state(self, matched: int, decisions: list[SliceDecision]) -> SeatState | None:
         if not self._is_live or self._processed < self._joined:
@@ -364,96 +362,6 @@ class InstanceRunner:
             decisions=decisions,
             state=self.instance.snapshot(),
         )
-
-    def _live_again(self, life: Life, line: Timeline, stored: Stored[Any] | None) -> None:
-        state = None if stored is None else self._restored(life, line, stored)
-        if state is None:
-            self._relive(line, life.joined - 1, life.events[: life.inherited])
-        self._is_live = True
-        self._joined, self._inherited = life.joined, life.inherited
-        self.matched = max(self.matched, life.matched)
-        self._settled = max(self._settled, life.matched)
-        obeyed = 0 if state is None else len(state.commands)
-        events, commands = deque(life.events[self._taken :]), deque(life.commands[obeyed:])
-        self._pass(line, life.known, events, commands, self._run_along)
-        if events or commands:
-            raise StrategyError(
-                f"instance {self.instance.id!r}: {len(events)} events and {len(commands)} commands "
-                f"have no place up to slice {life.known}, where it stands at {self._processed} "
-                f"with {self._taken} events; offer all published candles before recovering"
-            )
-        self._commands = list(life.commands)
-        self._told_commands = len(self._commands)
-
-    def _restored(self, life: Life, line: Timeline, stored: Stored[Any]) -> SeatState | None:
-        """Take a stored state on, if there is one that fits and the instance accepts."""
-        name = self.instance.id
-        state = stored.fitting(name, life, line)
-        if state is None:
-            return None
-        place = line.after(state.processed)
-        try:
-            self.instance.restore(state.state, line.histories())
-            refusal = "" if self.instance.candles == place else "it has seen other candles"
-        except Exception as error:  # noqa: BLE001 - whatever it is, the long way is open
-            refusal = f"{type(error).__name__}: {error}"
-        if refusal:
-            stored.refused[name] = refusal
-            self._become(stored.rebuild(name))
-            return None
-        stored.used.append(name)
-        self._processed = self.through = state.processed
-        self._taken, self._digest = state.taken, state.events
-        self._decisions.extend(each for each in state.decisions if each.slice >= life.matched)
-        return state
-
-    def _become(self, instance: Any) -> None:
-        """Drive another instance from here on."""
-        self.instance = instance
-
-    def _pass(
-        self,
-        line: Timeline,
-        through: int,
-        events: deque[SliceEvent],
-        commands: deque[SliceCommand],
-        along: Callable[[Sequence[Entry]], None],
-    ) -> None:
-        """Go along a timeline up to a slice, with events and commands where they came."""
-        place, end = line.after(self._processed), line.after(through)
-        while True:
-            stop = end
-            if commands and commands[0].taken <= self._taken:
-                told = line.after(commands[0].slice)
-                if told <= place:
-                    self.instance.on_command(commands.popleft().command)
-                    continue
-                stop = min(stop, told)
-            if events:
-                due = line.place_of(events[0])
-                if due <= place:
-                    self._take_event(events.popleft())
-                    continue
-                stop = min(stop, due)
-            if stop <= place:
-                return
-            along(line.entries[place:stop])
-            place = stop
-
-    def _warm_along(self, entries: Sequence[Entry]) -> None:
-        warm = self.instance.warm
-        for _number, _time, candle in entries:
-            warm(candle)
-        self._processed = self.through = entries[-1][0]
-
-    def _run_along(self, entries: Sequence[Entry]) -> None:
-        on_candle = self.instance.on_candle
-        for number, _time, candle in entries:
-            decision = on_candle(candle)
-            # What was decided before the newest slice matched is on record.
-            if decision is not None and number >= self.matched:
-                self._decisions.append(SliceDecision(number, decision))
-        self._processed = self.through = entries[-1][0]
 
     def _process(self, number: int) -> None:
         """Process the candles of the slice at the head of the queue."""
@@ -483,8 +391,9 @@ class InstanceRunner:
         Not where more is matched than processed: a candle of that stretch may still be under way,
         and the order manager waits for it.
         """
-        if self._is_to_repeat:
-            return self.repeat(self._reign)
+        talk = self._talk
+        if talk.is_to_repeat:
+            return self.repeat(talk.reign)
         queue, waiting = self._queue, self.waiting
         if (
             waiting < 0
@@ -493,21 +402,13 @@ class InstanceRunner:
             and self.instance.expects_event
         ):
             waiting = self.through + 1
-        progressed = self.through != self._answered_through
-        commands = self._commands[self._told_commands :]
-        is_news = waiting >= 0 and waiting != self._announced
-        if not (progressed or is_news or self._decisions or commands):
+        progressed = self.through != talk.through
+        is_news = waiting >= 0 and waiting != talk.announced
+        if not (progressed or is_news or self._decisions or self._outbox.commands):
             return None
-        self._answered_through = self.through
-        self._announced = waiting
-        decisions, self._decisions = self._decisions, []
-        if decisions:
-            self._told.extend(decisions)
         published_ns = self._published_ns if progressed and not queue else 0
-        self._told_commands = len(self._commands)
-        return Answer(
-            self.host, self.epoch, self.through, waiting, published_ns, decisions, commands
-        )
+        decisions, commands = self._outbox.due(self.through), self._outbox.take_commands()
+        return talk.answer(self.through, waiting, published_ns, decisions, commands)
 
     def renew(self, epoch: int, reign: int) -> None:
         """Speak under a new epoch from the next answer on, which repeats everything.
@@ -519,9 +420,7 @@ class InstanceRunner:
             epoch: As the coordinator was given it.
             reign: As for `repeat`.
         """
-        self.epoch = self._renewed = epoch
-        self._reign = reign
-        self._is_to_repeat = True
+        self._talk.renew(epoch, reign)
 
     def repeat(self, reign: int) -> Answer:
         """Return everything an order manager that has lost its memory may not know.
@@ -530,21 +429,13 @@ class InstanceRunner:
             reign: Number of the present order manager's life; releases of earlier ones, still
                 under way, are ignored from here on.
         """
-        self._reign = reign
-        self._is_to_repeat = False
-        self._answered_through = self.through
-        self._told.extend(self._decisions)
-        self._decisions = []
-        self._told_commands = len(self._commands)
-        waiting = max(self.waiting, self._announced)
-        return Answer(
-            self.host,
-            self.epoch,
-            self.through,
-            waiting if waiting > self.matched else -1,
-            0,
-            list(self._told),
-            list(self._commands),
-            {self.instance.id: self._taken},
+        self._outbox.take_commands()
+        waiting = max(self.waiting, self._talk.announced)
+        return self._talk.repeat(
             reign,
+            through=self.through,
+            waiting=waiting if waiting > self.matched else -1,
+            decisions=self._outbox.all_due(self.through),
+            commands=list(self._commands),
+            taken={self.instance.id: self._taken},
         )

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from engine.sequencing.messages import SliceCommand, SliceDecision, SliceEvent
+from engine.sequencing.outbox import Outbox
 from engine.sequencing.plate import plate_of
-from engine.sequencing.runner import InstanceRunner, RunnableInstance
+from engine.sequencing.runnable import RunnableInstance
+from engine.sequencing.runner import InstanceRunner
 from engine.sequencing.stored import SeatState, Stored
 from engine.sequencing.timeline import Entry, Life, Timeline
 from engine.types import Candle
 
-__all__ = ["HostedInstance", "Seat", "State"]
+__all__ = ["InstanceT", "Seat", "State"]
 
 
-class HostedInstance(RunnableInstance, Protocol):
-    """What the host needs of an instance; see `engine.instance.Instance`."""
-
-    id: str
-
-
-InstanceT = TypeVar("InstanceT", bound=HostedInstance)
+InstanceT = TypeVar("InstanceT", bound=RunnableInstance)
 
 
 class State(IntEnum):
@@ -60,10 +56,16 @@ class Seat(InstanceRunner, Generic[InstanceT]):
         streams: Sequence[str],
         is_live: bool,
         uncovered: Collection[str],
-        decisions: list[SliceDecision],
+        outbox: Outbox,
     ) -> None:
         super().__init__(
-            instance, host=host, epoch=0, streams=streams, is_live=is_live, uncovered=uncovered
+            instance,
+            host=host,
+            epoch=0,
+            streams=streams,
+            is_live=is_live,
+            uncovered=uncovered,
+            outbox=outbox,
         )
         self.id = instance.id
         self.plate = plate_of(instance.id)
@@ -72,7 +74,6 @@ class Seat(InstanceRunner, Generic[InstanceT]):
         self.last: Candle | None = None
         self.newest = -1
         self.cpu_ns = 0
-        self._decisions = decisions
 
     @property
     def streams(self) -> tuple[str, ...]:
