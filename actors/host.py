@@ -387,7 +387,8 @@ class Host(ABC):
 
     def _return_outcomes(self, request: AskOutcomes) -> Reply:
         present = (name for name in request.instances if name in self._instances)
-        return Reply(outcomes=[outcome_of(self._instances[name]) for name in present])
+        outcomes = [outcome_of(self._instances[name]) for name in present]
+        return Reply(outcomes=outcomes, unwritten=self._keeper.unwritten)
 
     def _obey(self, request: Obey) -> None:
         if request.instance not in self._instances:

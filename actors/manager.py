@@ -16,7 +16,7 @@ from actors.cluster import spawn
 from actors.core import Core
 from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.market_data import MarketDataActor
-from actors.members import HostProcess, Member
+from actors.members import HostProcess, Member, unwritten_states
 from actors.memory import ManagerMemory
 from actors.order_manager import JournalPlace, OrderManagerActor
 from actors.requests import AskOutcomes, Obey
@@ -453,6 +453,7 @@ class StrategyManager:
             elapsed_s=progress.elapsed_s,
             latency_ms=progress.latency_ms,
             continued_after=progress.stretch.after,
+            notices=unwritten_states(hosts),
         )
 
     def _outcomes_of(self, host: HostProcess, through: int) -> dict[str, StrategyOutcome]:
@@ -475,4 +476,5 @@ class StrategyManager:
                     found[name] = outcome_without_instance(status)
                 continue
             found.update({outcome.id: outcome for outcome in reply.outcomes})
+            host.unwritten = reply.unwritten
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from engine.report import StrategyOutcome
 from engine.status import StrategyStatus, idle_status
 from engine.supervision import ActualHost, ActualStrategy, DesiredStrategy
 
-__all__ = ["HostProcess", "Member"]
+__all__ = ["HostProcess", "Member", "unwritten_states"]
 
 Wanted = Literal["running", "paused", "stopped"]
 
@@ -137,6 +137,7 @@ class HostProcess:
         is_unverified: Found alive, and has yet to say that it is as the order manager knows it.
         is_stale: It is not: the manager died while it was being changed.
         is_queued: Its turn to start has not come.
+        unwritten: Why it could not store states, as last heard; empty if it could.
         has_reported: It has said something to this manager, so it can be written to.
         process: Its process id; 0 if not known.
     """
@@ -159,6 +160,7 @@ class HostProcess:
         self.is_stale = False
         self.is_queued = True
         self.has_reported = threading.Event()
+        self.unwritten = ""
         self.process = 0
         self._memory_bytes = 0
         self._weighed_at = 0.0
@@ -252,3 +254,16 @@ class HostProcess:
             waits=owes_since is None,
             is_found=self.is_found,
         )
+
+
+def unwritten_states(hosts: Sequence[HostProcess]) -> list[str]:
+    """Return what is to be said of hosts that could not store states: one notice for all."""
+    unwritten = [host for host in hosts if host.unwritten]
+    if not unwritten:
+        return []
+    first = unwritten[0]
+    notice = (
+        f"{len(unwritten)} of {len(hosts)} hosts could not store states, so after a crash they "
+        f"would have come back later; host {first.id!r}: {first.unwritten}"
+    )
+    return [notice]

@@ -130,7 +130,9 @@ class Reply(msgspec.Struct, frozen=True):
     Attributes:
         outcomes: To `AskOutcomes`.
         failures: Why instances could not be built or restored, by id.
+        unwritten: To `AskOutcomes`: why states could not be stored; empty if they could.
     """
 
     outcomes: list[StrategyOutcome] = []
     failures: dict[str, str] = {}
+    unwritten: str = ""

@@ -74,6 +74,9 @@ class StateKeeper:
         host: Whose they are.
         take: Returns present states, and why others have none.
         clock: Monotonic time, ns.
+
+    Attributes:
+        unwritten: Why states could not be written, at first; empty if they could.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class StateKeeper:
         self._round: Round | None = None
         self._without: set[str] = set()
         self._noted: set[str] = set()
+        self.unwritten = ""
 
     def take_some(self, instances: Iterable[str]) -> None:
         """Take a few states, if some are due; called when nothing else is to be done.
@@ -119,6 +123,7 @@ class StateKeeper:
             self._next_round_ns = max(self._next_round_ns, began + end.value * NS_PER_BYTE)
         except JournalError as error:
             self._round = None
+            self.unwritten = self.unwritten or str(error)
             self._note("write", error)
         ended = self._clock()
         self._rest_until_ns = ended + round((ended - began) * (1 / SHARE - 1))

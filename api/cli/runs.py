@@ -6,20 +6,21 @@ import errno
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
-from api.cli.boundary import short
+from api.cli.boundary import FAILED, short, verdict
 from api.cli.columns import report_console
 from api.cli.live import view_for
 from api.cli.preflight import prepare
 from api.cli.tables import print_report
 from engine.config import RunConfig
-from engine.errors import ConfigError
+from engine.errors import ChorusError, ConfigError
 
 if TYPE_CHECKING:
     from engine.report import RunReport
@@ -149,6 +150,7 @@ def run(
                 resume=resume,
             )
             stack.enter_context(folder)
+            stack.enter_context(way_back_shown(state))
         # Ray takes seconds to import; the other commands and messages about input need not wait.
         from actors.engine import run_engine  # noqa: PLC0415 - see above
 
@@ -227,6 +229,24 @@ def check_name(state: Path) -> None:
             raise ConfigError(
                 f"--state {short(str(state))}: no usable name of a folder: {error.strerror}"
             ) from error
+
+
+@contextmanager
+def way_back_shown(state: Path) -> Iterator[None]:
+    """Add to the message of a failed engine that its run can be continued.
+
+    Raises:
+        ChorusError: The block raised it.
+    """
+    try:
+        yield
+    except ChorusError as error:
+        if verdict(error)[1] != FAILED:
+            raise
+        raise ChorusError(
+            f"{error}\nwhat was decided is kept in {str(state)!r}: with the cause mended, the same "
+            "command with --resume continues the run"
+        ) from error
 
 
 def deliver(

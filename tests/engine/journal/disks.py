@@ -29,12 +29,13 @@ class TinyDisk(Protocol):
 class MountedDisk:
     """A real one, in memory (needs root)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int = DISK_BYTES) -> None:
         self.folder = folder
+        self._size = size
 
     def mount(self) -> bool:
         """Mount it; tell whether that is allowed here."""
-        options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs"]
+        options = ["-t", "tmpfs", "-o", f"size={self._size}", "tmpfs"]
         return self._call("mount", *options, str(self.folder))
 
     def make_read_only(self) -> None:
