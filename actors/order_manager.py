@@ -43,6 +43,7 @@ from engine.sequencing import (
     SliceBatch,
     SliceEvent,
 )
+from engine.spool import Spool
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice
 
@@ -193,7 +194,7 @@ class OrderManagerActor:
 
         Raises:
             ConfigError: An instrument cannot be used.
-            JournalError: The journal cannot be read or written.
+            JournalError: The journal cannot be read or written, or its folder not be written to.
             ServiceAwayError: Market data is away.
         """
         if self._is_open:
@@ -201,9 +202,11 @@ class OrderManagerActor:
         reign = self._next_reign()
         self._base = frozenset(base_streams.values())
         self._undecided.clear()
-        manager = OrderManager(self._config, base_streams=base_streams, ledger=Ledger())
+        place = self._journal
         with contextlib.ExitStack() as stack:
-            place = self._journal
+            spool = stack.enter_context(contextlib.closing(Spool(Path(place.path).parent)))
+            ledger = Ledger(spool=spool)
+            manager = OrderManager(self._config, base_streams=base_streams, ledger=ledger)
             file = JournalFile(Path(place.path), kind=OrderJournal.KIND, sync=place.is_durable)
             journal = OrderJournal(file)
             stack.callback(journal.close)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from engine.spool import Shelf, Spool, decoder_of
 from engine.trading.records import (
     FillRecord,
     NetRecord,
@@ -62,6 +63,24 @@ class _Chain:
         return self._hash.hexdigest()
 
 
+_Order = tuple[int, OrderAccepted, str]
+_Fill = tuple[int, Fill, Decimal]
+_Cancel = tuple[int, OrderCanceled]
+
+_signals = decoder_of(SignalRecord)
+_orders = decoder_of(_Order)
+_fills = decoder_of(_Fill)
+_cancels = decoder_of(_Cancel)
+_nets = decoder_of(NetRecord)
+
+T = TypeVar("T")
+_Kept = list[T] | Shelf[T]
+
+
+def _kept(spool: Spool | None, decode: Callable[[bytes], list[T]]) -> _Kept[T]:
+    return [] if spool is None else Shelf(spool, decode)
+
+
 class _Pages(_Chain):
     """The part of one instance: its hash and its records.
 
@@ -71,28 +90,36 @@ class _Pages(_Chain):
 
     __slots__ = ("cancels", "fills", "orders", "signals")
 
-    def __init__(self) -> None:
+    def __init__(self, spool: Spool | None) -> None:
         super().__init__()
-        self.signals: list[SignalRecord] = []
-        self.orders: list[tuple[int, OrderAccepted, str]] = []
-        self.cancels: list[tuple[int, OrderCanceled]] = []
-        self.fills: list[tuple[int, Fill, Decimal]] = []
+        self.signals: _Kept[SignalRecord] = _kept(spool, _signals)
+        self.orders: _Kept[_Order] = _kept(spool, _orders)
+        self.cancels: _Kept[_Cancel] = _kept(spool, _cancels)
+        self.fills: _Kept[_Fill] = _kept(spool, _fills)
 
 
 class Ledger:
     """Append-only record of a run.
 
     Args:
-        keep: Keep records in memory for reports; the hashes work either way.
+        keep: Keep records for reports; the hashes work either way.
         sink: Gets every line before anything acts on it.
+        spool: Where records are kept; None: in memory.
     """
 
-    def __init__(self, *, keep: bool = True, sink: LedgerSink | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        keep: bool = True,
+        sink: LedgerSink | None = None,
+        spool: Spool | None = None,
+    ) -> None:
         self._keep = keep
         self._sink = sink
+        self._spool = spool
         self._chain = _Chain()
         self._pages: dict[str, _Pages] = {}
-        self._nets: list[NetRecord] = []
+        self._nets: _Kept[NetRecord] = _kept(spool, _nets)
         self._lines = 0
         # Not yet in the hashes: whose page, what makes the line, and from what.
         self._waiting: list[tuple[_Pages, Callable[..., bytes], tuple[Any, ...]]] = []
@@ -177,7 +204,7 @@ class Ledger:
     def _page(self, instance: str) -> _Pages:
         page = self._pages.get(instance)
         if page is None:
-            page = self._pages[instance] = _Pages()
+            page = self._pages[instance] = _Pages(self._spool)
         return page
 
     def _write(

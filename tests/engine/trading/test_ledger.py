@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from engine.spool import Spool
 from engine.trading.ledger import Ledger
-from engine.trading.records import NetRecord
-from engine.types import Fill, OrderAccepted, OrderCanceled, OrderRole, OrderType, Side
+from engine.trading.records import NetRecord, SignalRecord
+from engine.types import (
+    Action,
+    Fill,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRole,
+    OrderType,
+    Side,
+    Signal,
+)
 
 _ONE = Decimal(1)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with closing(Spool(tmp_path)) as spool:
+        yield spool
 
 
 class _Lines:
@@ -113,3 +132,34 @@ def test_orders_are_reported_once_on_their_latest_terms_with_how_they_ended() ->
         (2, "o2", "capital"),
         (3, "o3", "working"),
     ]
+
+
+def test_records_on_disk_are_those_in_memory(spool: Spool) -> None:
+    on_disk, in_memory = Ledger(spool=spool), Ledger()
+    for number in range(200):
+        instance = "ab"[number % 2]
+        signal = SignalRecord(
+            number,
+            number,
+            instance,
+            f"i{number}",
+            Signal(Action.BUY, "BTC/USDT", 0.1 * number, f"rule {number}"),
+            "accepted",
+            "",
+            f"o{number}",
+        )
+        for ledger in (on_disk, in_memory):
+            ledger.write_intent(signal)
+            _write(ledger, number)
+            if number % 5 == 0:
+                ledger.write_cancel(
+                    number, OrderCanceled(instance, f"o{number}", "BTC/USDT", "capital", number)
+                )
+
+    assert on_disk.sha256() == in_memory.sha256()
+    assert on_disk.nets() == in_memory.nets()
+    for instance in "abc":
+        assert on_disk.signals(instance) == in_memory.signals(instance)
+        assert on_disk.orders(instance) == in_memory.orders(instance)
+        assert on_disk.fills(instance) == in_memory.fills(instance)
+    assert str(on_disk.fills("a")[0].fill.price) == "100.50"
