@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,15 +60,31 @@ def kill_tree(root: int) -> None:
         stopped |= more
     for pid in (root, *stopped):
         _signal(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _GONE_WITHIN_S
-    while left := [each for each in stopped.values() if _is_alive(each)]:
-        assert time.monotonic() < deadline, f"still there: {left}"
-        time.sleep(0.01)
+    left = _await_end(stopped.values(), _GONE_WITHIN_S)
+    assert not left, f"still there: {left}"
 
 
-def _is_alive(process: Process) -> bool:
-    found = _look(process.pid)
-    return found is not None and found.started == process.started
+def _await_end(processes: Iterable[Process], timeout_s: float) -> list[Process]:
+    """Wait until processes have ended, children or not; return those that have not in time."""
+    deadline = time.monotonic() + timeout_s
+    return [each for each in processes if not _has_ended(each, deadline)]
+
+
+def _has_ended(process: Process, deadline: float) -> bool:
+    """Wait for one until a moment of the monotonic clock; one that has ended before is found."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # The handle may be that of a later process of the same id, or of a zombie.
+        if (now := _look(process.pid)) is None or now.started != process.started:
+            return True
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        return bool(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
+    finally:
+        os.close(handle)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -37,7 +37,7 @@ class Crawls(Strategy):
     metadata = StrategyMetadata(type="CRAWLS")
 
     def on_candle(self, candle):
-        time.sleep(0.02)
+        time.sleep(0.02)  # what makes it slow, with the processor left to its neighbours
 """
 
 CANDLES = 300
