@@ -13,36 +13,25 @@ and their candles pass through no queue.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from mmap import mmap
-from time import monotonic_ns
 from typing import Generic
 
 from engine.errors import ChorusError, StrategyError
 from engine.instance.commands import Command
-from engine.sequencing.messages import (
-    Answer,
-    CandleBatch,
-    Past,
-    Release,
-    SliceEvent,
-)
-from engine.sequencing.outbox import Outbox
-from engine.sequencing.plate import NOBODY, PLATE_BYTES, read_plate
-from engine.sequencing.route import Route
-from engine.sequencing.schedule import Schedule
+from engine.sequencing.conversation import Conversation
+from engine.sequencing.messages import Answer, CandleBatch, Past, Release, SliceEvent
+from engine.sequencing.newcomers import Newcomers
+from engine.sequencing.plate import PLATE_BYTES, read_plate
+from engine.sequencing.rounds import Rounds
 from engine.sequencing.seat import InstanceT, Seat, State
+from engine.sequencing.seating import Seating
 from engine.sequencing.stored import SeatState, Stored
-from engine.sequencing.timeline import Entry, Life, Timeline, lives_of
+from engine.sequencing.timeline import Life, lives_of
 
 __all__ = ["HostRunner"]
 
-_LONG_QUEUE = 1024
-"""Candles from which on an instance may be interrupted in the middle of its queue."""
-
-_QUIET, _EXPECTING, _READY = State.QUIET, State.EXPECTING, State.READY
-_BLOCKED, _HELD, _GONE = State.BLOCKED, State.HELD, State.GONE
+_EXPECTING, _BLOCKED, _HELD, _GONE = State.EXPECTING, State.BLOCKED, State.HELD, State.GONE
 
 
 class HostRunner(Generic[InstanceT]):
@@ -54,7 +43,6 @@ class HostRunner(Generic[InstanceT]):
 
     Attributes:
         host: Participant id.
-        epoch: Number of this start.
         uncovered: Streams whose candles do not tell what may fill (`Market.uncovered`).
         matched: Slice up to which the order manager is known to have matched.
         failed: Why an instance was dropped, by its id, in the order it happened. That an exception
@@ -78,27 +66,30 @@ class HostRunner(Generic[InstanceT]):
         plate: bytearray | mmap | None = None,
     ) -> None:
         self.host = host
-        self.epoch = epoch
         self.uncovered = frozenset(uncovered)
         self.matched = -1
-        self.failed: dict[str, str] = {}
         self._plate = bytearray(PLATE_BYTES) if plate is None else plate
-        self._seats: dict[str, Seat[InstanceT]] = {}
-        self._dropped: dict[str, Seat[InstanceT]] = {}
-        self._routes: dict[str, Route[InstanceT]] = {}
-        self._lines: dict[tuple[str, ...], Timeline] = {}
-        self._fresh: list[Route[InstanceT]] = []
-        self._schedule: Schedule[InstanceT] = Schedule()
-        self._unmarked: dict[Seat[InstanceT], None] = {}
-        self._outbox = Outbox()
+        self._seating: Seating[InstanceT] = Seating(host, self.uncovered, self._plate)
+        self._newcomers: Newcomers[InstanceT] = Newcomers(self._seating)
+        self._rounds: Rounds[InstanceT] = Rounds(self._seating)
+        self._seats = self._seating.seats
+        self._routes = self._seating.routes
+        self._schedule = self._seating.schedule
+        self._outbox = self._seating.outbox
+        self.failed = self._seating.failed
+        self._talk = Conversation(host, epoch)
         self._marked = -1
         self._reach = -1
         self._published_ns = 0
-        self._answered_through = -1
-        self._announced = -1
-        self._reign = 0
-        self._renewed = 0
-        self._is_to_repeat = False
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of this start, which answers carry."""
+        return self._talk.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._talk.epoch = epoch
 
     # ------------------------------------------------------------------ who is here
 
@@ -136,39 +127,11 @@ class HostRunner(Generic[InstanceT]):
             StrategyError: An instance of this id is here already, or candles have been offered
                 that one to take part at once would miss.
         """
-        if instance.id in self._seats:
-            raise StrategyError(
-                f"host {self.host!r}: instance {instance.id!r} is here already; remove it first"
-            )
-        passed = [s for s in streams if s in self._routes and self._routes[s].next_seq]
-        if is_live and passed:
-            raise StrategyError(
-                f"host {self.host!r}: instance {instance.id!r} cannot take part at once, candles "
-                f"of {', '.join(passed)} have gone by; add it with is_live=False"
-            )
-        self._dropped.pop(instance.id, None)
-        seat = Seat(
-            instance,
-            host=self.host,
-            streams=streams,
-            is_live=is_live,
-            uncovered=self.uncovered,
-            outbox=self._outbox,
-        )
-        self._seats[seat.id] = seat
-        self._lines.clear()
-        for stream in seat.streams:
-            route = self._routes.setdefault(stream, Route(stream))
-            if is_live:
-                route.add(seat)
-            else:
-                route.hold()
+        self._seating.add(instance, streams, is_live=is_live)
+        self._newcomers.forget_lines()
         if is_live:
             self._reach = -1
-            self._schedule.make_ready(seat)
-            self._tell_anew()
-        else:
-            self._schedule.held += 1
+            self._talk.tell_anew()
 
     def remove(self, instance_id: str) -> InstanceT:
         """Let an instance go; one that has failed, too.
@@ -179,12 +142,7 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance.
         """
-        seat = self._dropped.pop(instance_id, None)
-        if seat is None:
-            seat = self._seat(instance_id)
-            self._drop(seat)
-        self._outbox.forget(instance_id)
-        return seat.hosted
+        return self._seating.remove(instance_id)
 
     def cpu_ns(self, instance_id: str) -> int:
         """Return for how long an instance has run, ns.
@@ -192,7 +150,7 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance.
         """
-        return self._seat(instance_id).cpu_ns
+        return self._seating.seat(instance_id).cpu_ns
 
     def queued(self, instance_id: str) -> int:
         """Return how many candles wait to be processed by an instance.
@@ -200,11 +158,8 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance.
         """
-        seat = self._seat(instance_id)
-        if seat.state is not _HELD:
-            return seat.queued
-        pasts = [self._routes[stream].past for stream in seat.streams]
-        return sum(len(past.entries) - past.after(seat.processed) for past in pasts)
+        seat = self._seating.seat(instance_id)
+        return seat.queued if seat.state is not _HELD else self._newcomers.queued(seat)
 
     def relive(self, instance_id: str, through: int, events: Sequence[SliceEvent]) -> None:
         """Take an instance that does not take part yet through its history up to a slice.
@@ -217,9 +172,7 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: There is no such instance, or it takes part.
         """
-        seat = self._held_seat(instance_id)
-        line = self._line_of(seat)
-        self._contain(seat, lambda: seat.relive_on(line, through, events))
+        self._newcomers.relive(instance_id, through, events)
 
     def go_live(self, instance_id: str, live_from: int, events: Sequence[SliceEvent]) -> None:
         """Let an instance live through the rest of its history and take part from a slice on.
@@ -265,24 +218,7 @@ class HostRunner(Generic[InstanceT]):
         Returns:
             The states, and why others have none, by id.
         """
-        decisions = self._outbox.by_instance()
-        states: list[SeatState] = []
-        failures: dict[str, str] = {}
-        for name in instances:
-            seat = self._seats.get(name)
-            if seat is None or seat.state is _HELD:
-                continue
-            self._plate[:] = seat.plate
-            try:
-                state = seat.state_of(self.matched, decisions.get(name, []))
-            except Exception as error:  # noqa: BLE001 - code of its strategy may raise anything
-                failures[name] = f"{type(error).__name__}: {error}"
-                continue
-            finally:
-                self._plate[:] = NOBODY
-            if state is not None:
-                states.append(state)
-        return states, failures
+        return self._seating.store(instances, self.matched)
 
     def _let_live(
         self,
@@ -290,107 +226,12 @@ class HostRunner(Generic[InstanceT]):
         matched: int,
         stored: Stored[InstanceT] | None = None,
     ) -> None:
-        self._flush()
-        seats = {name: self._held_seat(name) for name in lives}
-        for stream in dict.fromkeys(s for seat in seats.values() for s in seat.streams):
-            self._routes[stream].check_caught_up(self.host)
-        if self._schedule.held == len(self._seats):
+        is_first = self._schedule.held == len(self._seats)
+        self._newcomers.let_live(lives, stored, marked=self._marked)
+        if is_first:
             # Not if others are here: they may have yet to be sent events from before that.
             self.matched = max(self.matched, matched)
-        for name, seat in seats.items():
-            self._revive(seat, self._line_of(seat), lives[name], stored)
-        self._lines.clear()
-        self._tell_anew()
-
-    def _revive(
-        self, seat: Seat[InstanceT], line: Timeline, life: Life, stored: Stored[InstanceT] | None
-    ) -> None:
-        self._contain(seat, lambda: seat.live_again(line, life, stored))
-        if seat.state is _GONE:
-            return
-        for stream in seat.streams:
-            route = self._routes[stream]
-            rest = route.past.entries[route.past.after(seat.processed) :]
-            if rest:
-                seat.take(stream, rest)
-                if not seat.is_single:
-                    self._unmarked[seat] = None
-            route.add(seat)
-            route.let_go()
-        if line.entries:
-            seat.last = line.entries[-1][2]
-        seat.mark(self._marked)
-        self._schedule.make_ready(seat)
-
-    def _line_of(self, seat: Seat[InstanceT]) -> Timeline:
-        """Return what lies behind an instance that does not take part yet."""
-        if seat.is_single:
-            return self._routes[seat.streams[0]].past
-        line = self._lines.get(seat.streams)
-        if line is None:
-            pasts = [self._routes[stream].past for stream in seat.streams]
-            merged = [
-                (entry[0], entry[2].close_time, seat.rank[stream], place, entry)
-                for stream, past in zip(seat.streams, pasts, strict=True)
-                for place, entry in enumerate(past.entries)
-            ]
-            merged.sort(key=lambda each: each[:4])
-            line = Timeline((each[4] for each in merged), parts=pasts)
-            self._lines[seat.streams] = line
-        return line
-
-    def _held_seat(self, instance_id: str) -> Seat[InstanceT]:
-        seat = self._seat(instance_id)
-        if seat.state is not _HELD:
-            raise StrategyError(
-                f"host {self.host!r}: instance {instance_id!r} takes part already; its past can "
-                "only be given to one that was added with is_live=False"
-            )
-        return seat
-
-    def _seat(self, instance_id: str) -> Seat[InstanceT]:
-        self._flush()
-        seat = self._seats.get(instance_id)
-        if seat is None:
-            raise StrategyError(
-                f"host {self.host!r}: needs an instance that is here, got {instance_id!r}; "
-                f"it carries {len(self._seats)}, see `instances`"
-            )
-        return seat
-
-    def _drop(self, seat: Seat[InstanceT]) -> None:
-        self._schedule.leave(seat)
-        was_held, seat.state = seat.state is _HELD, _GONE
-        del self._seats[seat.id]
-        self._unmarked.pop(seat, None)
-        for stream in seat.streams:
-            route = self._routes[stream]
-            if was_held:
-                route.let_go()
-            else:
-                route.remove(seat)
-            if route.is_empty:
-                del self._routes[stream]
-
-    def _contain(self, seat: Seat[InstanceT], call: Callable[[], None]) -> None:
-        """Call into an instance; what escapes ends it and nobody else."""
-        since = monotonic_ns()
-        self._plate[:] = seat.plate
-        try:
-            call()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - one of many must not end all
-            self._fail(seat, error)
-        finally:
-            seat.cpu_ns += monotonic_ns() - since
-            self._plate[:] = NOBODY
-
-    def _fail(self, seat: Seat[InstanceT], error: BaseException) -> None:
-        # Not the exception itself: its traceback would keep everything it passed alive.
-        self.failed[seat.id] = traceback.format_exception_only(error)[-1].strip()
-        self._drop(seat)
-        self._dropped[seat.id] = seat
+        self._talk.tell_anew()
 
     # ------------------------------------------------------------------ what arrives
 
@@ -404,66 +245,24 @@ class HostRunner(Generic[InstanceT]):
         Raises:
             StrategyError: The batch itself has a hole.
         """
-        stream, candles = batch.stream, batch.candles
-        route = self._routes.get(stream)
-        if route is None or not candles:
+        route = self._routes.get(batch.stream)
+        if route is None or not batch.candles:
             return None
-        first, expected = candles[0].seq, route.wanted
-        if first > expected:
-            return (expected, first)
-        for seq, candle in enumerate(candles, first):
-            if candle.seq != seq:
-                raise StrategyError(
-                    f"stream {stream!r}: candle {candle.seq} follows {seq - 1} in one message"
-                )
+        gap = self._seating.offer(route, batch)
+        if gap is not None:
+            return gap
         self._published_ns = max(self._published_ns, batch.published_ns)
-        live, held = route.split(batch)
-        if held:
-            route.past.extend(held)
-            self._lines.clear()
-        if live:
-            self._distribute(route, live)
+        if route.held:
+            self._newcomers.forget_lines()
         if len(self._routes) == 1:
             self._reach = max(self._reach, batch.slices[-1])
         return None
-
-    def _distribute(self, route: Route[InstanceT], entries: list[Entry]) -> None:
-        route.next_seq += len(entries)
-        for seat in route.merging:
-            self._hand(seat, route.stream, entries)
-        if not route.singles:
-            return
-        if route.fresh:
-            route.fresh.extend(entries)
-        else:
-            route.fresh = entries
-            self._fresh.append(route)
-
-    def _hand(self, seat: Seat[InstanceT], stream: str, entries: Sequence[Entry]) -> None:
-        seat.take(stream, entries)
-        if not seat.is_single:
-            self._unmarked[seat] = None
-        elif seat.state <= _EXPECTING:
-            self._schedule.make_ready(seat)
-
-    def _flush(self) -> None:
-        """Queue what has been offered where it would otherwise pass through no queue."""
-        fresh, self._fresh = self._fresh, []
-        for route in fresh:
-            entries, route.fresh = route.fresh, []
-            for seat in route.singles:
-                self._hand(seat, route.stream, entries)
 
     def mark(self, through: int) -> None:
         """Declare that nothing older than or equal to slice `through` is still to come."""
         self._reach = max(self._reach, through)
         self._marked = max(self._marked, through)
-        for seat in list(self._unmarked):
-            seat.mark(through)
-            if seat.newest <= through:
-                del self._unmarked[seat]
-            if seat.state <= _EXPECTING:
-                self._schedule.make_ready(seat)
+        self._seating.mark(through)
 
     def release(self, release: Release) -> None:
         """Apply order events, each to its instance, and learn how far the order manager is.
@@ -471,7 +270,7 @@ class HostRunner(Generic[InstanceT]):
         An instance an event comes too late for has failed; events of instances that are not here
         are ignored, and so is what an earlier reign or epoch said (see `repeat` and `renew`).
         """
-        if release.reign < self._reign or release.epoch < self._renewed:
+        if not self._talk.heeds(release):
             return
         self.matched = max(self.matched, release.through)
         self._schedule.unblock(self.matched)
@@ -486,7 +285,7 @@ class HostRunner(Generic[InstanceT]):
                 self._apply(addressee, own, release.through)
 
     def _apply(self, seat: Seat[InstanceT], events: list[SliceEvent], matched: int) -> None:
-        self._contain(seat, lambda: seat.hear(events, matched))
+        self._seating.contain(seat, lambda: seat.hear(events, matched))
         if seat.state <= _EXPECTING or seat.state is _BLOCKED:
             self._schedule.make_ready(seat)
 
@@ -497,7 +296,7 @@ class HostRunner(Generic[InstanceT]):
             ChorusError: It refused, nothing has changed; or it failed, does not take part yet, or
                 is not here.
         """
-        seat = self._seat(instance_id)
+        seat = self._seating.seat(instance_id)
         if seat.state is _HELD:
             raise StrategyError(f"instance {instance_id!r}: does not take part yet")
         refusal: list[ChorusError] = []
@@ -508,7 +307,7 @@ class HostRunner(Generic[InstanceT]):
             except ChorusError as error:
                 refusal.append(error)
 
-        self._contain(seat, obey)
+        self._seating.contain(seat, obey)
         if refusal:
             raise refusal[0]
         if seat.state is _GONE:
@@ -529,71 +328,7 @@ class HostRunner(Generic[InstanceT]):
         Returns:
             True if more could be processed at once (stopped by `may_continue`).
         """
-        try:
-            if self._run_quiet(may_continue):
-                return True
-            schedule, matched = self._schedule, self.matched
-            ready = schedule.ready
-            since = monotonic_ns()
-            while ready:
-                seat = ready.popleft()
-                if seat.state is not _READY:
-                    continue
-                seat.matched = matched
-                self._plate[:] = seat.plate
-                is_long = may_continue is not None and seat.queued > _LONG_QUEUE
-                try:
-                    self._schedule.settle(
-                        seat, more=seat.run(may_continue=may_continue if is_long else None)
-                    )
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as error:  # noqa: BLE001 - one of many must not end all
-                    self._fail(seat, error)
-                now = monotonic_ns()
-                seat.cpu_ns += now - since
-                since = now
-                if may_continue is not None and ready and not may_continue():
-                    return True
-        finally:
-            self._plate[:] = NOBODY
-        return False
-
-    def _run_quiet(self, may_continue: Callable[[], bool] | None) -> bool:
-        """Take quiet instances along their fresh candles; queue those of the others.
-
-        Returns:
-            True if stopped by `may_continue` and something is left; all that is, is queued then.
-        """
-        since = monotonic_ns()
-        while self._fresh:
-            route = self._fresh.pop()
-            stream, entries, route.fresh = route.stream, route.fresh, []
-            may_be_long = may_continue is not None and len(entries) > _LONG_QUEUE
-            last = entries[-1][2]
-            stopped = False
-            # A copy: whoever fails leaves the list.
-            for seat in tuple(route.singles):
-                if seat.state is not _QUIET or may_be_long or stopped:
-                    self._hand(seat, stream, entries)
-                    continue
-                self._plate[:] = seat.plate
-                try:
-                    if not seat.sprint(entries):
-                        seat.last = last
-                        self._schedule.make_ready(seat)
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as error:  # noqa: BLE001 - one of many must not end all
-                    self._fail(seat, error)
-                now = monotonic_ns()
-                seat.cpu_ns += now - since
-                since = now
-                stopped = may_continue is not None and not may_continue()
-            if stopped:
-                self._flush()
-                return bool(self._schedule.ready)
-        return False
+        return self._rounds.run(self.matched, may_continue)
 
     # ------------------------------------------------------------------ what is told
 
@@ -604,9 +339,10 @@ class HostRunner(Generic[InstanceT]):
         The order manager was told so in an answer, and every instance waits. Not where a mark is
         still missing before the slice announced: the order manager waits for what it brings.
         """
-        if self._announced <= self.matched or self._announced > self._answered_through + 1:
+        talk = self._talk
+        if talk.announced <= self.matched or talk.announced > talk.through + 1:
             return False
-        self._flush()
+        self._seating.flush()
         schedule = self._schedule
         return not schedule.ready and schedule.waiting == len(self._seats) - schedule.held
 
@@ -619,20 +355,19 @@ class HostRunner(Generic[InstanceT]):
         """
         if self._schedule.held and self._schedule.held == len(self._seats):
             return None  # the order manager may count on them already
-        if self._is_to_repeat:
-            return self.repeat(self._reign)
-        self._flush()
+        talk, outbox = self._talk, self._outbox
+        if talk.is_to_repeat:
+            return self.repeat(talk.reign)
+        self._seating.flush()
         through, waiting = self._progress()
-        progressed = through != self._answered_through
-        is_news = waiting >= 0 and waiting != self._announced
-        if not (progressed or is_news or self._outbox.commands):
+        progressed = through != talk.through
+        is_news = waiting >= 0 and waiting != talk.announced
+        if not (progressed or is_news or outbox.commands):
             return None
-        self._answered_through = through
-        self._announced = waiting
         is_drained = not self._schedule.ready and self._schedule.first_blocked < 0
         published_ns = self._published_ns if progressed and is_drained else 0
-        decisions, commands = self._outbox.due(through), self._outbox.take_commands()
-        return Answer(self.host, self.epoch, through, waiting, published_ns, decisions, commands)
+        decisions, commands = outbox.due(through), outbox.take_commands()
+        return talk.answer(through, waiting, published_ns, decisions, commands)
 
     def _progress(self) -> tuple[int, int]:
         """Return the slice through which everything is processed, and the one to wait for."""
@@ -642,16 +377,11 @@ class HostRunner(Generic[InstanceT]):
             through = min(through, first_blocked - 1)
         for seat in self._schedule.ready:
             through = min(through, seat.through)
-        through = max(through, self._answered_through)
+        through = max(through, self._talk.through)
         is_expecting = self._schedule.expects and self.matched <= through
         if is_expecting and (first_blocked < 0 or through + 1 < first_blocked):
             return through, through + 1
         return through, first_blocked
-
-    def _tell_anew(self) -> None:
-        """Say how far everybody is with the next answer, whatever was said before."""
-        self._answered_through = -1
-        self._announced = -1
 
     def renew(self, epoch: int, reign: int) -> None:
         """Speak under a new epoch from the next answer on, which repeats everything.
@@ -664,9 +394,7 @@ class HostRunner(Generic[InstanceT]):
             epoch: As the coordinator was given it.
             reign: As for `repeat`.
         """
-        self.epoch = self._renewed = epoch
-        self._reign = reign
-        self._is_to_repeat = True
+        self._talk.renew(epoch, reign)
 
     def repeat(self, reign: int) -> Answer:
         """Return everything an order manager that has lost its memory may not know.
@@ -675,22 +403,15 @@ class HostRunner(Generic[InstanceT]):
             reign: Number of the present order manager's life; releases of earlier ones, still
                 under way, are ignored from here on.
         """
-        self._reign = reign
-        self._is_to_repeat = False
-        self._flush()
+        self._seating.flush()
         through, waiting = self._progress()
-        self._answered_through = through
-        self._announced = waiting
         self._outbox.take_commands()
         present = [seat for seat in self._seats.values() if seat.state is not _HELD]
-        return Answer(
-            self.host,
-            self.epoch,
-            through,
-            waiting,
-            0,
-            self._outbox.all_due(through),
-            [command for seat in present for command in seat.commands],
-            {seat.id: seat.taken for seat in present},
+        return self._talk.repeat(
             reign,
+            through=through,
+            waiting=waiting,
+            decisions=self._outbox.all_due(through),
+            commands=[command for seat in present for command in seat.commands],
+            taken={seat.id: seat.taken for seat in present},
         )

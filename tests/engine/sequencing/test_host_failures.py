@@ -127,7 +127,7 @@ def test_time_is_booked_to_the_instance_that_used_it(monkeypatch: pytest.MonkeyP
             now += 7 if self.id == "a" else 1
             return None
 
-    monkeypatch.setattr("engine.sequencing.host.monotonic_ns", lambda: now)
+    monkeypatch.setattr("engine.sequencing.rounds.monotonic_ns", lambda: now)
     host = a_host(Slow("a"), Slow("b"))
     host.offer(a_batch(0, 3))
     host.run()
