@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,6 +134,7 @@ def running_engine(
     replay: Sequence[str] = (),
     state: RunFolder | None = None,
     stop: Callable[[], bool] = _never,
+    cluster: Callable[..., AbstractContextManager[Path]] = embedded_cluster,
 ) -> Iterator[RunningEngine]:
     """Start an engine for the length of a `with` block; nothing outlives the block.
 
@@ -143,13 +145,14 @@ def running_engine(
         state: Folder for what is to outlive the engine. A run that is in it already goes on where
             it was; None: nothing outlives the block.
         stop: Asked a few times per second while the engine starts; True gives up.
+        cluster: Connects to Ray for the length of a block, as `embedded_cluster` does.
 
     Raises:
         ConfigError: It cannot be started with this configuration.
         ChorusError: It cannot be started, or `stop` said so.
     """
     types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
-    with embedded_cluster(len(config.strategies), meanwhile=stop) as folder:
+    with cluster(len(config.strategies), meanwhile=stop) as folder:
         config_file = folder / "run.json"
         config_file.write_text(config.model_dump_json(by_alias=True, exclude_unset=True))
         plan = EnginePlan(

@@ -271,6 +271,8 @@ class Fleet:
             name=host.name,
             namespace=self._namespace,
             lifetime="detached",
+            # The loss of a node is to take few of them; Ray would fill one before the next.
+            scheduling_strategy="SPREAD",
         )
         if host.has_died():
             ray.kill(host.actor, no_restart=True)  # it was ended while this was under way

@@ -31,14 +31,14 @@ from unittest.mock import patch
 import ray
 from ray.cluster_utils import Cluster
 
-from actors.engine import RunningEngine, running_engine
+from actors.engine import running_engine
 from benchmarks.alone import parser_of, run_alone
 from benchmarks.harness import Measure, Scenario, Trial
 from benchmarks.plain import require_room
 from benchmarks.recovery import Observer, await_true
 from benchmarks.results import Metric, Mode
 from benchmarks.workloads import equal_strategies
-from engine.catalog import Catalog, default_folders, discover
+from engine.catalog import default_folders, discover
 from engine.config import RunConfig
 from engine.errors import ChorusError
 
@@ -87,8 +87,7 @@ def empty_cluster(check: str) -> Iterator[Cluster]:
             "num_cpus": 0,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
-            # Ray fills one node up to half before it takes the next.
-            "_system_config": {"scheduler_spread_threshold": 0.0, **CHECKS[check]},
+            "_system_config": CHECKS[check],
         }
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
@@ -105,19 +104,10 @@ def add_node(cluster: Cluster) -> Any:
 
 
 @contextlib.contextmanager
-def engine_in_this_cluster(config: RunConfig, catalog: Catalog) -> Iterator[RunningEngine]:
-    """Run an engine in the cluster this process is connected to, instead of one of its own."""
-
-    @contextlib.contextmanager
-    def this_cluster(*_: Any, **__: Any) -> Iterator[Path]:
-        with TemporaryDirectory(prefix="chorus-nodes-") as name:
-            yield Path(name)
-
-    with (
-        patch("actors.engine.embedded_cluster", this_cluster),
-        running_engine(config, catalog) as engine,
-    ):
-        yield engine
+def this_cluster(*_: Any, **__: Any) -> Iterator[Path]:
+    """Stand in for an embedded cluster: this process is connected to one already."""
+    with TemporaryDirectory(prefix="chorus-nodes-") as name:
+        yield Path(name)
 
 
 def placed(cluster: Cluster) -> dict[str, Counter[str]]:
@@ -147,7 +137,7 @@ def measure(lost: str, check: str, history: int) -> Mapping[str, float]:
     with empty_cluster(check) as cluster:
         # So far there is no other node for the services.
         nodes = [add_node(cluster)]
-        with engine_in_this_cluster(alone, catalog) as engine:
+        with running_engine(alone, catalog, cluster=this_cluster) as engine:
             nodes += [add_node(cluster) for _ in range(1, NODES)]
             for strategy in others:
                 engine.client.start(strategy, plugin_file=str(catalog.get(strategy.type).file))
