@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,12 @@ __all__ = ["OwnKernel", "OwnMaker", "period", "talib_kernel"]
 _LONGEST = 100_000
 
 
-class OwnKernel:
+class OwnKernel(ABC):
     """What our calculations have in common."""
 
     __slots__ = ()
 
-    def skip(self) -> None:
+    def skip(self) -> None:  # noqa: B027 - right for most, and no duty
         """Leave no trace: windows, displacements and streaks run over defined bars only."""
 
     def fill(self, arrays: Sequence[Array]) -> list[Array]:
@@ -41,9 +42,9 @@ class OwnKernel:
         last = tuple(float(output[-1]) if output.size else NAN for output in outputs)
         return last[0] if len(last) == 1 else last
 
+    @abstractmethod
     def _consume(self, arrays: Sequence[Array]) -> list[Array]:
         """Consume arrays in which every row is usable; return one array per output."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
