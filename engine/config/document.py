@@ -34,7 +34,7 @@ Location = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _ConfigLoader(_Loader):  # type: ignore[misc]
+class _ConfigLoader(_Loader):  # type: ignore[misc]  # its base is chosen at run time
     """The safe loader with the plain values of YAML 1.2.
 
     YAML 1.1 reads ``no`` as false, ``1:30`` as 90, ``010`` as 8 and ``1e5`` as text; here only the

@@ -116,7 +116,7 @@ class CandleValidator:
         self._seq = next_seq
         self._last = last_open_time
 
-    def check(  # noqa: PLR0917 -- the order of OHLCV is the field's own; keywords cost on the hot path
+    def check(  # noqa: PLR0917 - the order of OHLCV is the field's own; keywords cost on the hot path
         self, open_time: int, open_: float, high: float, low: float, close: float, volume: float
     ) -> Candle | None:
         """Return the candle with its `seq` and `gap`, or None when it is refused.
@@ -151,7 +151,7 @@ class CandleValidator:
         )
 
 
-def _broken_rule(values: Row, length: int, last: int | None) -> Reason | None:  # noqa: PLR0911 -- one return per rule is the table
+def _broken_rule(values: Row, length: int, last: int | None) -> Reason | None:  # noqa: PLR0911 - one return per rule is the table
     open_time, open_, high, low, close, volume = values
     # One sum is finite only if all parts are, except when huge finite parts overflow it.
     if not isfinite(open_ + high + low + close + volume) and not all(map(isfinite, values[1:])):

@@ -140,7 +140,7 @@ def parse(text: str) -> Node:
             Place(1, 1),
         )
     try:
-        node: Node = _parser().parse(text)  # type: ignore[assignment] # the transformer's result
+        node: Node = _parser().parse(text)  # type: ignore[assignment]  # the transformer's result
     except (UnexpectedCharacters, UnexpectedToken) as error:
         raise _explain(text, error) from None
     return node

@@ -42,7 +42,7 @@ def ranked(
     decisions: Sequence[Decision], participants: Mapping[str, Participant]
 ) -> Sequence[Decision]:
     """Return the decisions in the order they are dealt with, whatever order they came in."""
-    if len(decisions) < 2:  # noqa: PLR2004  nothing to sort
+    if len(decisions) < 2:  # noqa: PLR2004 - nothing to sort
         return decisions
 
     def key(decision: Decision) -> tuple[int, int, str, int, float, str, int]:
@@ -83,7 +83,7 @@ class _Open:
     def begin(self, decisions: Sequence[Decision], participants: Mapping[str, Participant]) -> None:
         """Look at nothing."""
 
-    def judge(self, position: Position, sign: int) -> Refusal | None:  # noqa: ARG002  protocol
+    def judge(self, position: Position, sign: int) -> Refusal | None:  # noqa: ARG002 - protocol
         """Let every entry pass."""
         return None
 
@@ -94,7 +94,7 @@ class _First:
     def begin(self, decisions: Sequence[Decision], participants: Mapping[str, Participant]) -> None:
         """Look at nothing: the order of the decisions settles it."""
 
-    def judge(self, position: Position, sign: int) -> Refusal | None:  # noqa: ARG002  protocol
+    def judge(self, position: Position, sign: int) -> Refusal | None:  # noqa: ARG002 - protocol
         """Refuse an entry into a symbol another strategy owns."""
         for owner in position.holding.members:
             if owner != position.participant.id:
@@ -173,7 +173,7 @@ def _claim(intent: Intent, participant: Participant) -> tuple[Position, int] | N
         return None
     if isinstance(intent, OrderRequest):
         return None if intent.reduce_only else (position, 1 if intent.side is Side.BUY else -1)
-    assert isinstance(intent, Signal)  # noqa: S101  the union has three members
+    assert isinstance(intent, Signal)  # noqa: S101 - the union has three members
     if intent.action is Action.BUY:
         sign = 1
     elif intent.action is Action.SELL:

@@ -45,7 +45,7 @@ __all__ = ["Brackets", "trail_level"]
 def trail_level(order: Order) -> Decimal:
     """Return the trigger of a trailing stop at its best price, on a tick."""
     trail = order.trail
-    assert trail is not None  # noqa: S101  only trailing stops are asked
+    assert trail is not None  # noqa: S101 - only trailing stops are asked
     factor = 1 - trail if order.sign < 0 else 1 + trail
     instrument = order.book.instrument
     return instrument.price(instrument.price(order.best) * factor)
@@ -157,7 +157,7 @@ class Brackets:
 def _make(entry: Order, role: OrderRole, active: int) -> Order:
     """Return a protective order without size and level so far."""
     suffix, order_type = _FORMS[role]
-    again = "" if entry.brackets < 2 else str(entry.brackets)  # noqa: PLR2004  the second one
+    again = "" if entry.brackets < 2 else str(entry.brackets)  # noqa: PLR2004 - the second one
     return Order(
         id=f"{entry.id}{suffix}{again}",
         intent_id=entry.intent_id,

@@ -207,7 +207,7 @@ class Executions:
         else:
             self._finish(order, time)
         brackets = self._brackets
-        assert brackets is not None  # noqa: S101  connect() precedes every fill
+        assert brackets is not None  # noqa: S101 - connect() precedes every fill
         brackets.after_fill(order, opened, price, moment)
 
     def _finish(self, order: Order, time: int) -> None:
@@ -229,7 +229,7 @@ class Executions:
         if order.reserved:
             self.reserve(order, -order.reserved)
         gateway = self._gateway
-        assert gateway is not None  # noqa: S101  connect() precedes every order
+        assert gateway is not None  # noqa: S101 - connect() precedes every order
         gateway.cancel(order)
         position = order.position
         if order.role is _ENTRY:

@@ -316,7 +316,7 @@ def _is_beyond(order: Order, price: float) -> bool:
 
 def _level_of(order: Order) -> Decimal:
     price = order.price
-    assert price is not None  # noqa: S101  only market orders have none
+    assert price is not None  # noqa: S101 - only market orders have none
     return price
 
 
