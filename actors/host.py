@@ -70,7 +70,7 @@ __all__ = ["Host", "HostSpec", "Prepared"]
 SLICE_OF_WORK_NS = 100_000_000
 """Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
 
-QUIET_MS = 100
+QUIET_MS = 50
 IDLE_MS = 250
 
 
