@@ -8,9 +8,8 @@ from engine.errors import ChorusError
 from engine.sequencing.clock import Clock
 from engine.sequencing.decider import SliceDecider
 from engine.sequencing.dispatch import Dispatch
-from engine.sequencing.messages import Past, SliceEvent
+from engine.sequencing.messages import Past
 from engine.sequencing.roster import Membership, Participant, Roster
-from engine.types import OrderEvent
 
 __all__ = ["Admission"]
 
@@ -90,18 +89,24 @@ class Admission:
         self.note_owing(target)
         return target
 
-    def leave(self, host: str, instances: Sequence[str], reason: str) -> None:
-        """Take instances out and withdraw them."""
-        participant = self._roster.hosts.get(host)
-        if participant is not None:
-            for instance in instances:
-                if instance in participant.members:
-                    self._take_out(instance)
-            self.note_owing(participant)
+    def leave(self, instances: Sequence[str], reason: str) -> None:
+        """Take instances out, wherever they are, and withdraw them.
+
+        What comes of it is history to each when it joins again: it takes part nowhere now. An event
+        for one that goes on would have no place in the order of slices, nobody on record knows how
+        far it has run ahead.
+        """
+        clock = self._clock
+        for instance in instances:
+            participant = self._roster.by_instance.get(instance)
+            if participant is not None:
+                self._take_out(instance)
+                self.note_owing(participant)
         known = set(self._decider.strategies)
         for instance in instances:
             if instance in known:
-                self._post_late(self._decider.withdraw(instance, reason))
+                events = self._decider.withdraw(instance, reason)
+                self._dispatch.post(events, clock.matched, matched=False)
 
     def _take_out(self, instance: str) -> None:
         self._roster.remove(instance)
@@ -134,16 +139,3 @@ class Admission:
             {name: member.inherited for name, member in members.items()},
             [command for member in members.values() for command in member.commands],
         )
-
-    def _post_late(self, events: Iterable[OrderEvent]) -> None:
-        """Pass on events that did not come from a slice (a withdrawal).
-
-        Such events have no place in the order of slices: a participant that ran ahead takes them
-        where it stands.
-        """
-        for event in events:
-            participant = self._roster.by_instance.get(event.instance)
-            number = self._clock.matched
-            if participant is not None:
-                number = max(number, participant.through)
-            self._dispatch.post_one(SliceEvent(number, event))

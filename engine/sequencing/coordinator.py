@@ -196,11 +196,12 @@ class Coordinator:
 
         They are withdrawn: their working entries are cancelled, their protection stays. The
         participant goes on with those it has left, under its epoch, and is dismissed with its last
-        one; it is told to let the others go only afterwards.
+        one; it is told to let the others go only afterwards. One that has moved to another
+        participant meanwhile is taken out there.
         """
         self._add_record(Left(self.matched, self.decided, host, list(instances), reason))
         self._recorder.commit()
-        self._admission.leave(host, instances, reason)
+        self._admission.leave(instances, reason)
         return self._dispatch.releases(self.matched)
 
     # ------------------------------------------------------------------ the clock

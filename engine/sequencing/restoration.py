@@ -109,7 +109,7 @@ class Restoration:
         elif isinstance(record, Moved):
             self._admission.move(record.instance, record.to, record.epoch)
         elif isinstance(record, Left):
-            self._admission.leave(record.host, record.instances, record.reason)
+            self._admission.leave(record.instances, record.reason)
         elif isinstance(record, Commanded):
             own = self._roster.hosts[record.host].members[record.command.instance]
             own.commands.append(record.command)

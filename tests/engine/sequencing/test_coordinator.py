@@ -180,6 +180,22 @@ def test_nobody_waits_for_candles_of_those_who_left() -> None:
     assert stage.decided == [(0, [])]
 
 
+def test_one_that_has_moved_leaves_from_where_it_is() -> None:
+    stage = Stage(0)
+    stage.coordinator.advance()
+    stage.coordinator.move("a", to="x", epoch=1)
+    assert stage.answer(5, host="x"), "it has run ahead"
+    stage.coordinator.leave("h", ["a"], "test")
+    again = stage.restored()
+    assert again.members() == stage.coordinator.members() == {"h": (1, ["b"])}
+    assert again.history("a") == stage.coordinator.history("a")
+    for coordinator in (again, stage.coordinator):
+        assert coordinator.join("a", epoch=1, instances={"a": [STREAM]}) == 1
+    before = stage.coordinator.rejoin("a", epoch=2)
+    assert again.rejoin("a", epoch=2) == before
+    assert before.events == {"a": [SliceEvent(0, canceled("test", "a"))]}
+
+
 def test_one_that_moves_takes_its_past_along() -> None:
     stage = Stage()
     stage.desk.matching[0] = [canceled("first", "a")]
