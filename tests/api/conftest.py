@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+import actors
 from api.cli import app
 
 START_MS = 1_704_067_200_000
@@ -75,6 +77,17 @@ def build_strategy(**changes: Any) -> dict[str, Any]:
 def strategy() -> Callable[..., dict[str, Any]]:
     """Return a maker of strategies that trade on `candles`."""
     return build_strategy
+
+
+@pytest.fixture
+def replace_actors(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Put something else in the place of `actors.engine`, so that no cluster starts."""
+
+    def put(fake: object) -> None:
+        monkeypatch.setitem(sys.modules, "actors.engine", fake)
+        monkeypatch.setattr(actors, "engine", fake, raising=False)
+
+    return put
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 from typer.testing import Result
 
-import actors
 from api.cli.boundary import spread_replay
 from api.cli.runs import StopRequest
 from engine.errors import ChorusError
@@ -117,11 +116,9 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """Put a fake in the place of the actors, so that no cluster starts."""
+def engine(replace_actors: Callable[[object], None]) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setitem(__import__("sys").modules, "actors.engine", fake)
-    monkeypatch.setattr(actors, "engine", fake, raising=False)
+    replace_actors(fake)
     return fake
 
 

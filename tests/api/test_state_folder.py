@@ -12,9 +12,14 @@ import polars as pl
 import pytest
 from typer.testing import Result
 
-import actors
 from engine.report import RunReport
-from tests.engine.journal.disks import MountedDisk, SimulatedDisk, TinyDisk, can_mount
+from tests.engine.journal.disks import (
+    MountedDisk,
+    SimulatedDisk,
+    TinyDisk,
+    can_mount,
+    without_privileges,
+)
 
 Chorus = Callable[..., Result]
 Write = Callable[..., Path]
@@ -67,10 +72,9 @@ class NoActors:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> NoActors:
+def engine(replace_actors: Callable[[object], None]) -> NoActors:
     fake = NoActors()
-    monkeypatch.setitem(__import__("sys").modules, "actors.engine", fake)
-    monkeypatch.setattr(actors, "engine", fake, raising=False)
+    replace_actors(fake)
     return fake
 
 
@@ -115,12 +119,8 @@ def unprivileged(begun: Path) -> Iterator[None]:
     closed to anybody but root.
     """
     assert begun.is_dir()
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65_534)
-    yield
-    if is_root:
-        os.seteuid(0)
+    with without_privileges():
+        yield
 
 
 def refused(result: Result, engine: NoActors, *said: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.journal.disks import MountedDisk, SimulatedDisk, TinyDisk, can_mount
+from tests.engine.journal.disks import (
+    MountedDisk,
+    SimulatedDisk,
+    TinyDisk,
+    can_mount,
+    without_privileges,
+)
 
 Script = Callable[[str, Path], "subprocess.Popen[str]"]
 
@@ -39,12 +44,8 @@ def script() -> Iterator[Script]:
 @pytest.fixture
 def unprivileged() -> Iterator[None]:
     """Let permissions hold for the root user as well."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65_534)
-    yield
-    if is_root:
-        os.seteuid(0)
+    with without_privileges():
+        yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

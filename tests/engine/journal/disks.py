@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,19 @@ import pytest
 
 DISK_BYTES = 256 << 10
 PAGE = 4096
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Let permissions hold for the root user as well."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 class TinyDisk(Protocol):
