@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import strategies as st
 
 from engine.config import RunConfig
@@ -15,6 +15,7 @@ from engine.errors import ConfigError
 from engine.market import CandleColumns
 from engine.vectorised import Trades, vectorised_backtest
 from engine.vectorised.funds import ShortOfFundsError
+from tests.examples import examples
 
 Play = Callable[[RunConfig, CandleColumns], Any]
 AsExpected = Callable[[Trades], Any]
@@ -131,9 +132,7 @@ instruments = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     strategy=strategies(),
     execution=executions,
@@ -165,9 +164,7 @@ def test_trades_and_profit_are_those_of_the_event_driven_backtest(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rule_set=rule_sets(),
     balance=st.integers(80, 400),
