@@ -18,10 +18,11 @@ from engine.market import open_market
 from engine.report import EngineExtract, RunReport, build_report, extract_of
 from tests.processes import Process, below
 
-KILLS = int(os.environ.get("CHORUS_CHAOS_KILLS", "20"))
+FEW = 20
+KILLS = int(os.environ.get("CHORUS_CHAOS_KILLS", FEW))
 """How many processes are killed; `make chaos` asks for more."""
 
-IS_LONG = KILLS >= 50
+IS_LONG = KILLS > FEW
 """There is time for everything, not only for a part of it."""
 
 SEED = int(os.environ.get("CHORUS_CHAOS_SEED", "1"))
