@@ -459,20 +459,26 @@ def console(*args: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["validate", "typo.yaml"],
+        pytest.param(["backtest", "nope.yaml"], marks=pytest.mark.slow),
+        pytest.param(["run", "run.yaml", "--replay", "nope.parquet"], marks=pytest.mark.slow),
+    ],
+)
 def test_the_real_program_ends_with_code_2_and_one_block_on_standard_error(
-    write: Write, tmp_path: Path
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, args: list[str]
 ) -> None:
-    for args in (
-        ["validate", write(GOOD.replace("rsi < 30", "rsii < 30"), "typo.yaml")],
-        ["backtest", tmp_path / "nope.yaml"],
-        ["run", write(GOOD), "--replay", tmp_path / "nope.parquet"],
-    ):
-        done = console(*args)
-        assert done.returncode == 2, done.stderr
-        assert done.stdout == ""
-        assert done.stderr.startswith("error: ")
-        assert "Traceback" not in done.stderr
-        assert len(done.stderr.strip().split("\n")) == 1
+    write(GOOD)
+    write(GOOD.replace("rsi < 30", "rsii < 30"), "typo.yaml")
+    monkeypatch.chdir(tmp_path)
+    done = console(*args)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().split("\n")) == 1
 
 
 def test_a_pipe_that_closes_early_is_no_error() -> None:
