@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -136,7 +137,8 @@ class HandleKernel:
         self._minimum = minimum
         self._blank: Value = NAN if width == 1 else (NAN,) * width
         self._handle: Any = None
-        self._history: list[tuple[float, ...]] | None = []
+        # One array per input; the gap that leads them is in it as NaN.
+        self._history: list[array[float]] | None = []
         self._skipped = 0
 
     @property
@@ -156,10 +158,13 @@ class HandleKernel:
     def _warm(self, *inputs: float) -> Value:
         history = self._history
         if history is None:
-            value: Value = self._handle.update(*inputs)
-            return value
-        history.append(inputs)
-        if len(history) < self._minimum:
+            updated: Value = self._handle.update(*inputs)
+            return updated
+        if not history:
+            history.extend(array("d", [NAN] * self._skipped) for _ in inputs)
+        for series, value in zip(history, inputs, strict=True):
+            series.append(value)
+        if len(history[0]) - self._skipped < self._minimum:
             return self._blank
         handle = self._try_open(history)
         if handle is None:
@@ -169,21 +174,25 @@ class HandleKernel:
         first: Value = handle.value
         return first
 
-    def _try_open(self, history: list[tuple[float, ...]]) -> Any:
-        if len(history) < self._minimum:
+    def _try_open(self, history: list[array[float]]) -> Any:
+        if len(history[0]) - self._skipped < self._minimum:
             return None
         # The skipped rows lead as NaN: functions that report an index count them, as batch does.
-        gap = [NAN] * self._skipped
-        arrays = [np.array([*gap, *series], np.float64) for series in zip(*history, strict=True)]
         try:
-            return self._open(*arrays, *self._arguments)
+            return self._open(*map(np.frombuffer, history), *self._arguments)
         except InsufficientHistory:
             return None
 
     def peek(self, *inputs: float) -> Value:
         """Return what `update` would return; before ready, on a handle opened for the question."""
         history = self._history
-        handle = self._handle if history is None else self._try_open([*history, inputs])
+        handle = self._handle
+        if history is not None:
+            gap = array("d", [NAN] * self._skipped)
+            past = history or [gap] * len(inputs)
+            handle = self._try_open(
+                [series + array("d", [x]) for series, x in zip(past, inputs, strict=True)]
+            )
         if handle is None:
             return self._blank
         value: Value = handle.value if history is not None else handle.peek(*inputs)
@@ -234,4 +243,7 @@ class HandleKernel:
         """Keep arrays that are too short to open on, as bars would have been kept."""
         self._handle = None
         self._skipped = gap
-        self._history = list(zip(*(array[gap:].tolist() for array in arrays), strict=True))
+        self._history = []
+        if arrays[0].size > gap:
+            lead = [NAN] * gap
+            self._history = [array("d", lead + series[gap:].tolist()) for series in arrays]

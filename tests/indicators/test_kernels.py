@@ -36,7 +36,8 @@ def test_the_history_is_dropped_once_the_handle_is_open() -> None:
     kernel = HandleKernel(stream.SMA, (3,), 3, 1)
     for x in (1.0, 2.0):
         kernel.update(x)
-    assert kernel._history == [(1.0,), (2.0,)]
+    assert kernel._history is not None
+    assert [series.tolist() for series in kernel._history] == [[1.0, 2.0]]
     warm = kernel.update
     assert warm(3.0) == 2.0
     assert kernel.ready
