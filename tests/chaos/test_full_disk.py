@@ -20,8 +20,10 @@ import pytest
 
 from actors.engine import running_engine
 from actors.state import open_run_folder
+from engine.backtest import run_backtest
 from engine.catalog import default_folders, discover
 from engine.config import RunConfig
+from engine.market import open_market
 from tests.chaos.saboteur import (
     IS_LONG,
     SEED,
@@ -36,6 +38,9 @@ from tests.processes import below, kill_tree
 PROGRAM = [sys.executable, "-c", "from api.cli import main; main()"]
 CANDLES = 2000
 CANDLES_PER_S = 100
+TRADING = 100
+"""A slice by which strategies are past their warm-up and trade."""
+
 TRADING_BYTES = 3000
 """Of the journal; that many are there only once orders have been decided."""
 
@@ -124,16 +129,13 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def config(tmp_path: Path, a_run: Callable[..., RunConfig], a_strategy: Strategy) -> Path:
-    run = a_run(
+def config(a_run: Callable[..., RunConfig], a_strategy: Strategy) -> RunConfig:
+    return a_run(
         [a_strategy(0), *(a_strategy(number, isolation="pooled") for number in (1, 4))],
         placement={"hosts": 1},
         candles=CANDLES,
         timeframes=("1m", "1m"),
     )
-    file = tmp_path / "run.json"
-    file.write_text(run.model_dump_json(by_alias=True, exclude_unset=True))
-    return file
 
 
 @contextmanager
@@ -170,10 +172,12 @@ def await_size(file: Path, size: int, process: subprocess.Popen[str]) -> None:
 
 
 def test_a_disk_that_fills_up_ends_the_run_which_goes_on_when_there_is_room(
-    disk: Disk, config: Path
+    disk: Disk, config: RunConfig, tmp_path: Path
 ) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(config.model_dump_json(by_alias=True, exclude_unset=True))
     before, state = {each.pid for each in below()}, disk.folder / "state"
-    with chorus("run", config, "--state", state, "--speed", 60 * CANDLES_PER_S) as process:
+    with chorus("run", file, "--state", state, "--speed", 60 * CANDLES_PER_S) as process:
         await_size(state / "orders.journal", TRADING_BYTES, process)
         disk.fill(process.pid)
         out, err = process.communicate(timeout=DEADLINE_S)
@@ -187,15 +191,17 @@ def test_a_disk_that_fills_up_ends_the_run_which_goes_on_when_there_is_room(
     assert {each.pid for each in below()} <= before
 
     disk.make_room()
-    found = report("run", config, "--state", state, "--resume", "--speed", "max")
-    expected = report("backtest", config)
+    found = report("run", file, "--state", state, "--resume", "--speed", "max")
+    market = open_market(config.market, config.wanted_streams, ())
+    backtest = run_backtest(config, discover(default_folders()), market)
+    expected = json.loads(backtest.to_json())
     assert found["ledger_sha256"] == expected["ledger_sha256"]
     assert found["candles"] == expected["candles"] == CANDLES
     for was, should in zip(found["strategies"], expected["strategies"], strict=True):
         assert was["status"] == "running", was["cause"]
         assert was["metrics"] == should["metrics"]
         assert len(should["fills"]) > 20
-    assert [notice for notice in found["notices"] if "states" in notice] == []
+    assert {each.pid for each in below()} <= before
 
 
 def test_states_that_cannot_be_written_end_nothing_and_are_reported_once(
@@ -216,7 +222,7 @@ def test_states_that_cannot_be_written_end_nothing_and_are_reported_once(
         (state.path / "snapshots").write_text("in the way")
         with running_engine(config, catalog, state=state) as engine:
             saboteur = Saboteur(engine, SEED)
-            saboteur.await_slice(150)
+            saboteur.await_slice(TRADING)
             while not any(line.startswith("2 of 2") for line in engine.client.extract().notices):
                 assert engine.client.status().slice_number < 1500, "nobody has tried"
                 assert not engine.wait(0.2)
