@@ -66,7 +66,7 @@ ALONE = {
     CrashPoint.ORDERS_RECORDED: (1, 2, 50),
     CrashPoint.ORDERS_SENT: (1, 2, 50),
     CrashPoint.MANAGER_REMEMBERED: (1,),
-    CrashPoint.MANAGER_BETWEEN_ACTIONS: (1, 2, 3),
+    CrashPoint.MANAGER_BETWEEN_ACTIONS: (1, 2),
 }
 """How often each can be reached from the start on, in a run that nothing else disturbs."""
 
