@@ -115,26 +115,22 @@ def assert_as_backtest(found: dict[str, Any], config: Path) -> None:
         assert len(should["fills"]) > 20
 
 
-def test_killed_with_everything_and_resumed_twice_it_ends_as_if_nothing_had_happened(
-    config: Path, tmp_path: Path
-) -> None:
-    state, before = tmp_path / "state", {each.pid for each in below()}
-    kill_in_the_middle(config, state)
-    kill_in_the_middle(config, state, "--resume")
-    with run(config, state, "--resume", "--speed", "max") as life:
-        assert_as_backtest(life.report(), config)
-    assert {each.pid for each in below()} <= before
-
-
-def test_stopped_by_sigterm_and_resumed_it_ends_as_if_nothing_had_happened(
-    config: Path, tmp_path: Path
-) -> None:
-    state = tmp_path / "state"
-    with run(config, state, "--speed", str(PACE)) as life:
+def stop_in_the_middle(config: Path, state: Path, *options: str) -> None:
+    with run(config, state, "--speed", str(PACE), *options) as life:
         life.await_orders()
         life.process.send_signal(signal.SIGTERM)
         stopped = life.report()
     assert stopped["stopped_early"]
     assert 0 < stopped["candles"] < 4000
+
+
+def test_killed_with_everything_stopped_and_resumed_it_ends_as_if_nothing_had_happened(
+    config: Path, tmp_path: Path
+) -> None:
+    state, before = tmp_path / "state", {each.pid for each in below()}
+    kill_in_the_middle(config, state)
+    stop_in_the_middle(config, state, "--resume")
+    kill_in_the_middle(config, state, "--resume")
     with run(config, state, "--resume", "--speed", "max") as life:
         assert_as_backtest(life.report(), config)
+    assert {each.pid for each in below()} <= before
