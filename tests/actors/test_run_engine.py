@@ -62,7 +62,8 @@ def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind
 ) -> None:
     before = set(below())
     disabled = a_strategy(13, id="off", symbol="CCC/USDT", enabled=False)
-    config = a_run([*(a_strategy(n) for n in range(12)), disabled])
+    lost = a_strategy(1, id="lost", symbol="ZZZ/USDT")
+    config = a_run([*(a_strategy(n) for n in range(12)), disabled, lost])
     seen: list[EngineStatus] = []
     report = run_engine(config, discover(default_folders()), on_status=seen.append)
     expected = backtest(config, default_folders())
@@ -72,7 +73,12 @@ def test_twelve_actors_write_the_ledger_of_the_backtest_and_leave_nothing_behind
     assert report.candles == expected.candles == 6000
     assert report.latency["p50"] > 0
     assert seen[-1].phase == "done"
-    assert {status.status for status in seen[-1].strategies} == {"running", "created"}
+    assert {status.id: status.status for status in seen[-1].strategies} == {
+        **{f"s{n}": "running" for n in range(12)},
+        "off": "created",
+        "lost": "no data",
+    }
+    assert "ZZZ/USDT" in by_id(report)["lost"].cause
     for status, strategy in zip(seen[-1].strategies, report.strategies, strict=True):
         assert status.trades == (strategy.metrics or {"total_trades": 0})["total_trades"]
     assert set(below()) <= before
@@ -197,30 +203,3 @@ def test_strategies_are_controlled_one_by_one_while_the_others_run_on(
     assert extract.outcomes["s0"].errors == 0
     assert extract.outcomes["s3"].status == "stopped"
     assert extract.outcomes["s3"].metrics is not None
-
-
-def test_stopping_early_still_reports_what_was_decided(
-    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]]
-) -> None:
-    config = a_run([a_strategy(0)], candles=1_000_000)
-    seen: list[EngineStatus] = []
-    report = run_engine(
-        config,
-        discover(default_folders()),
-        on_status=seen.append,
-        stop=lambda: bool(seen) and seen[-1].candles > 2000,
-    )
-    assert report.stopped_early
-    assert 2000 < report.candles < 1_000_000
-    assert report.strategies[0].candles > 0
-    assert report.strategies[0].metrics is not None
-
-
-def test_a_market_without_the_wanted_stream_leaves_that_strategy_idle(
-    a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]]
-) -> None:
-    config = a_run([a_strategy(0), a_strategy(1, id="lost", symbol="ZZZ/USDT")], candles=300)
-    report = by_id(run_engine(config, discover(default_folders())))
-    assert report["lost"].status == "no data"
-    assert "ZZZ/USDT" in report["lost"].cause
-    assert report["s0"].status == "running"
