@@ -257,19 +257,12 @@ class Coordinator:
         return True
 
     def _note_commands(self, participant: Participant, answer: Answer) -> None:
-        """Put commands on record; an answer that repeats everything repeats them from the first."""
-        known = (
-            {}
-            if answer.taken is None
-            else {name: len(participant.members[name].commands) for name in participant.members}
-        )
+        """Put commands on record, but for those that are repeated."""
         for command in answer.commands:
-            name = command.instance
-            if known.get(name, 0):
-                known[name] -= 1
-            elif name in participant.members:
+            member = participant.members.get(command.instance)
+            if member is not None and command.number >= len(member.commands):
                 self._add_record(Commanded(self.matched, self.decided, participant.host, command))
-                participant.members[name].commands.append(command)
+                member.commands.append(command)
         self._recorder.commit()
 
     def advance(self) -> list[tuple[str, Release]]:

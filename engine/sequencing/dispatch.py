@@ -44,17 +44,14 @@ class Dispatch:
         Those of an instance that takes part nowhere wait for the day it joins.
         """
         for event in events:
-            self.post_one(SliceEvent(number, event, matched))
-
-    def post_one(self, entry: SliceEvent) -> None:
-        """Put an event that has its place on its way."""
-        instance = entry.event.instance
-        history = self._history.setdefault(instance, [])
-        history.append(entry)
-        participant = self._roster.by_instance.get(instance)
-        if participant is not None and len(history) > participant.heard.get(instance, 0):
-            participant.events.append(entry)
-            self.restless[participant.host] = participant
+            instance = event.instance
+            history = self._history.setdefault(instance, [])
+            entry = SliceEvent(number, event, matched, len(history))
+            history.append(entry)
+            participant = self._roster.by_instance.get(instance)
+            if participant is not None and entry.number >= participant.heard.get(instance, 0):
+                participant.events.append(entry)
+                self.restless[participant.host] = participant
 
     def take_up(self, participant: Participant, taken: Mapping[str, int]) -> None:
         """Have a participant sent all its instances have not taken, as it says."""

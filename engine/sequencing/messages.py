@@ -2,6 +2,8 @@
 
 They are plain msgpack on the wire; the same structs serve tests without any wire. Every message
 speaks in slice numbers (`MarketSlice.number`), so its meaning does not depend on when it arrives.
+One that comes again, before any newer one of its sender, changes nothing: candles, events and
+commands are numbered, and everything else says how far somebody is.
 """
 
 from __future__ import annotations
@@ -68,12 +70,14 @@ class SliceCommand(msgspec.Struct, frozen=True, array_like=True):
         slice: Newest slice it had processed.
         taken: How many order events it had taken.
         command: What it was told.
+        number: How many commands it had obeyed before, since it took part.
     """
 
     instance: str
     slice: int
     taken: int
     command: Command
+    number: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -115,11 +119,13 @@ class SliceEvent(msgspec.Struct, frozen=True, array_like=True):
         event: The event.
         matched: Matching produced it, so it belongs before the slice's candles; otherwise deciding
             or a withdrawal did, and it belongs after them.
+        number: How many events its instance had before, those of earlier starts included.
     """
 
     slice: int
     event: OrderEvent
     matched: bool = False
+    number: int = 0
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):

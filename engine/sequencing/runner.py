@@ -195,6 +195,13 @@ class InstanceRunner:
         """Apply events and learn how far the order manager has matched, as `release`."""
         queue = self._queue
         for entry in events:
+            if entry.number < self._taken:
+                continue
+            if entry.number > self._taken:
+                raise StrategyError(
+                    f"instance {entry.event.instance!r}: event {entry.number} came where "
+                    f"{self._taken} is the next; one was lost on the way, recover the instance"
+                )
             if is_before(entry, self._processed):
                 origin = "matching" if entry.matched else "deciding"
                 raise StrategyError(
@@ -219,7 +226,8 @@ class InstanceRunner:
             ChorusError: It refused; nothing has changed.
         """
         self.instance.on_command(command)
-        obeyed = SliceCommand(self.instance.id, self._processed, self._taken, command)
+        number = len(self._commands)
+        obeyed = SliceCommand(self.instance.id, self._processed, self._taken, command, number)
         self._commands.append(obeyed)
         self._outbox.commands.append(obeyed)
 

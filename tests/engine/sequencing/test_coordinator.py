@@ -130,7 +130,7 @@ def test_nothing_is_sent_to_a_host_before_it_has_told_everything_again() -> None
     stage.coordinator.add_slices(stage.slices[:2])
     assert stage.coordinator.advance() == []
     assert stage.answer(0, epoch=2, waiting=1, taken={"a": 1, "b": 0, "c": 0})
-    second = SliceEvent(1, canceled("two", "a"), matched=True)
+    second = SliceEvent(1, canceled("two", "a"), matched=True, number=1)
     assert stage.coordinator.advance() == [("h", Release(1, [second], 0, 2))]
     assert stage.answer(0, epoch=2, taken={"a": 1, "b": 0, "c": 0})
     assert stage.coordinator.advance() == [], "the release is under way"
@@ -238,7 +238,8 @@ def test_a_host_goes_with_the_last_one_that_moves() -> None:
 def test_commands_of_several_instances_are_told_apart_when_all_are_repeated() -> None:
     stage = Stage(0)
     first, second = SliceCommand("a", -1, 0, Pause()), SliceCommand("b", -1, 0, Pause())
-    stage.answer(-1, commands=[first])
+    assert stage.answer(-1, commands=[first])
+    assert stage.answer(-1, commands=[first]), "it comes twice"
     again = stage.restored()
     repeated = Answer("h", 1, -1, -1, 0, [], [first, second], {"a": 0, "b": 0}, 1)
     assert again.on_answer(repeated)

@@ -160,7 +160,10 @@ def test_events_go_to_their_instance_and_to_nobody_else() -> None:
     host.offer(a_batch(0, 1))
     told(host)
     mixed = [canceled("1", "b"), canceled("2", "a"), canceled("3", "b"), canceled("4", "moved")]
-    host.release(Release(0, [SliceEvent(0, event) for event in mixed]))
+    numbers = [0, 0, 1, 0]
+    events = [SliceEvent(0, *each) for each in zip(mixed, [False] * 4, numbers, strict=True)]
+    host.release(Release(0, events))
+    host.release(Release(0, events[1:]))
     assert (a.seen[1:], b.seen[1:]) == (["2"], ["1", "3"])
     assert not host.failed
 

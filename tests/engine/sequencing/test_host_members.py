@@ -91,15 +91,15 @@ PAST = Past(
     matched=3,
     through=3,
     events={
-        A: [SliceEvent(0, canceled("a0", A)), SliceEvent(2, canceled("a2", A))],
+        A: [SliceEvent(0, canceled("a0", A)), SliceEvent(2, canceled("a2", A), number=1)],
         B: [SliceEvent(2, canceled("b2", B), matched=True)],
     },
     inherited={A: 1, B: 0},
     commands=[
         SliceCommand(A, 2, 1, Pause()),
         SliceCommand(B, 1, 0, Pause()),
-        SliceCommand(A, 2, 2, Resume()),
-        SliceCommand(A, 4, 2, Pause()),
+        SliceCommand(A, 2, 2, Resume(), 1),
+        SliceCommand(A, 4, 2, Pause(), 2),
     ],
 )
 
@@ -153,7 +153,7 @@ def test_everything_that_is_not_on_record_is_repeated() -> None:
     assert [told for told in answer.commands if told.instance == A] == own
     assert [told for told in answer.commands if told.instance == B] == [
         PAST.commands[1],
-        SliceCommand(B, 5, 1, Resume()),
+        SliceCommand(B, 5, 1, Resume(), 1),
     ]
     assert (answer.through, answer.taken, answer.reign) == (5, {A: 2, B: 1}, 7)
     assert host.answer() is None

@@ -128,6 +128,22 @@ def test_an_event_that_belongs_before_a_processed_candle_is_refused(
         runner.release(release)
 
 
+def test_an_event_that_comes_twice_is_taken_once() -> None:
+    runner = a_runner(3)
+    runner.run()
+    first, second = (SliceEvent(2, canceled(f"it {n}"), number=n) for n in range(2))
+    for events in ([first], [first], [first, second], [second]):
+        runner.release(Release(2, events))
+    assert isinstance(runner.instance, Recorder)
+    assert runner.instance.seen[3:] == ["it 0", "it 1"]
+
+
+def test_an_event_that_was_lost_is_missed() -> None:
+    runner = a_runner(3)
+    with pytest.raises(StrategyError, match="'a': event 1 came where 0 is the next; one was lost"):
+        runner.release(Release(0, [SliceEvent(0, canceled("it"), number=1)]))
+
+
 def test_the_coordinator_tells_matching_from_deciding_and_withdrawing() -> None:
     coordinator = Coordinator(Script())
     coordinator.join("a", epoch=1, instances={"a": [STREAM]})

@@ -32,7 +32,7 @@ from tests.engine.sequencing.scripted import (
     candle,
 )
 
-EVENTS = [SliceEvent(0, canceled("0")), SliceEvent(2, canceled("2"))]
+EVENTS = [SliceEvent(0, canceled("0")), SliceEvent(2, canceled("2"), number=1)]
 OBEYED = SliceCommand("a", 2, 2, Pause())
 
 
@@ -98,7 +98,7 @@ def test_a_runner_goes_on_from_where_its_state_was_stored() -> None:
 
 
 def test_what_came_after_it_was_stored_is_lived_through() -> None:
-    more = [*EVENTS, SliceEvent(3, canceled("3"))]
+    more = [*EVENTS, SliceEvent(3, canceled("3"), number=2)]
     told = SliceCommand("a", 3, 3, Resume())
     past = a_past(matched=3, through=3, events=more, commands=(OBEYED, told))
     runner, stored = recovered(state_of(a_seat()), past)
@@ -127,7 +127,7 @@ def of_one_event(**changes: Any) -> SeatState:
     return a_state(taken=1, events=digest_of(EVENTS[:1]), commands=[], **changes)
 
 
-IMPOSSIBLE = SliceEvent(2, canceled("2"), matched=True)
+IMPOSSIBLE = SliceEvent(2, canceled("2"), matched=True, number=1)
 MISFITS: dict[str, list[tuple[SeatState, Past]]] = {
     "it is of an earlier start": [
         (a_state(joined=1), a_past()),
@@ -139,7 +139,7 @@ MISFITS: dict[str, list[tuple[SeatState, Past]]] = {
     "slice -1 is not published": [(a_state(processed=-1), a_past())],
     "its order events are not those on record": [
         (a_state(), a_past(events=EVENTS[:1])),
-        (a_state(), a_past(events=[EVENTS[0], SliceEvent(2, canceled("other"))])),
+        (a_state(), a_past(events=[EVENTS[0], SliceEvent(2, canceled("other"), number=1)])),
         (a_state(), a_past(events=[SliceEvent(1, canceled("0")), EVENTS[1]])),
         (a_state(events=0), a_past()),
     ],
@@ -150,7 +150,10 @@ MISFITS: dict[str, list[tuple[SeatState, Past]]] = {
         (a_state(), a_past(commands=(SliceCommand("a", 1, 1, Pause()),))),
     ],
     "an event belongs before its last candle": [
-        (of_one_event(), a_past(events=[EVENTS[0], SliceEvent(1, canceled("1"))], commands=())),
+        (
+            of_one_event(),
+            a_past(events=[EVENTS[0], SliceEvent(1, canceled("1"), number=1)], commands=()),
+        ),
         (of_one_event(), a_past(events=[EVENTS[0], IMPOSSIBLE], commands=())),
     ],
     "a command was obeyed before": [
