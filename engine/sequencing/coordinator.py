@@ -250,9 +250,10 @@ class Coordinator:
         """Take the conversation up if an answer repeats what this coordinator does not know."""
         if answer.taken is None or answer.reign != self._reign:
             return False
-        # Only once: releases sent since then are under way.
-        if not participant.is_in_step:
-            participant.is_in_step = True
+        # Only once: releases sent since then are under way. Also where nothing seems to be missing:
+        # a process that goes on had nobody yet to take what its new epoch was sent so far.
+        if not participant.has_repeated:
+            participant.is_in_step = participant.has_repeated = True
             self._dispatch.take_up(participant, answer.taken)
         return True
 

@@ -34,7 +34,8 @@ class Participant(msgspec.Struct):
         epoch: Number of its start; it changes also where what it answered is forgotten.
         through: Newest slice it has answered.
         waiting: Slice it waits for; -1 if none.
-        is_in_step: Whether it has repeated what this order manager may not know.
+        is_in_step: Whether it has repeated what this order manager may not know, or need not.
+        has_repeated: Whether it has done so under this epoch.
         members: Its instances.
         listeners: How many of them listen to each stream.
         events: What it has not been sent yet.
@@ -46,6 +47,7 @@ class Participant(msgspec.Struct):
     through: int
     waiting: int = -1
     is_in_step: bool = True
+    has_repeated: bool = False
     members: dict[str, Membership] = msgspec.field(default_factory=dict)
     listeners: dict[str, int] = msgspec.field(default_factory=dict)
     events: list[SliceEvent] = msgspec.field(default_factory=list)
@@ -56,6 +58,7 @@ class Participant(msgspec.Struct):
         self.epoch = epoch
         self.waiting = -1
         self.is_in_step = is_in_step
+        self.has_repeated = False
         self.events = []
         self.heard = {}
 

@@ -136,6 +136,22 @@ def test_nothing_is_sent_to_a_host_before_it_has_told_everything_again() -> None
     assert stage.coordinator.advance() == [], "the release is under way"
 
 
+def test_what_a_host_was_sent_before_its_newcomers_took_part_is_sent_again() -> None:
+    stage = Stage(0)
+    coordinator = stage.coordinator
+    coordinator.advance()
+    coordinator.leave("h", ["a", "b"], "test")
+    assert coordinator.join("h", epoch=2, instances={"c": [STREAM]}) == 1
+    stage.desk.matching[1] = [canceled("early", "c")]
+    coordinator.add_slices(stage.slices[:2])
+    early = [("h", Release(1, [SliceEvent(1, canceled("early", "c"), matched=True)], 0, 2))]
+    assert coordinator.advance() == early, "nobody is there to hear it: c is still being brought up"
+    assert stage.answer(0, epoch=2, taken={"c": 0})
+    assert coordinator.advance() == early
+    assert stage.answer(0, epoch=2, taken={"c": 0}), "it comes twice"
+    assert coordinator.advance() == []
+
+
 def test_an_instance_that_takes_part_elsewhere_cannot_join() -> None:
     with pytest.raises(ChorusError, match="'a': takes part in host 'h' and cannot join 'other'"):
         Stage().coordinator.join("other", epoch=1, instances={"a": [STREAM]})
