@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from engine.config import RunConfig
 
+pytest.register_assert_rewrite("tests.chaos.saboteur")
+
 Strategy = dict[str, Any]
 
 settings.register_profile("quick", max_examples=20)

@@ -8,8 +8,6 @@ import pytest
 
 from engine.config import RunConfig
 
-pytest.register_assert_rewrite("tests.chaos.saboteur")
-
 DEDICATED = (0, 5, 8)
 POOLED = (1, 4, 6)
 """Together each symbol and timeframe with two of the three kinds of protection."""
