@@ -17,7 +17,6 @@ _ENVIRONMENT = {
     # Every Ray process would time each of its events, and write a page about them every minute.
     "RAY_event_stats": "0",
     "RAY_task_events_report_interval_ms": "0",
-    "RAY_BACKEND_LOG_LEVEL": "warning",
     "RAY_ROTATION_MAX_BYTES": "1000000",
     "RAY_ROTATION_BACKUP_COUNT": "1",
     # Ray prints a page when a worker dies; the engine reports it in one line of its own.

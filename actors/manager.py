@@ -35,6 +35,9 @@ __all__ = ["EnginePlan", "StrategyManager"]
 ROUND_EVERY_S = 0.25
 EXTRACT_TIMEOUT_S = 120.0
 
+MOVE_TIMEOUT_S = 90.0
+"""Less than the client waits, so that it hears why."""
+
 SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
 
@@ -380,13 +383,19 @@ class StrategyManager:
             member, _ = self._live(strategy_id)
             member.isolation = "pooled" if isolation == "pooled" else "dedicated"
             self._changed()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + MOVE_TIMEOUT_S
+        while time.monotonic() < deadline and not self._has_ended.is_set():
             host = self._fleet.host_of(strategy_id)
             if host is not None and host.kind == isolation:
                 return
             time.sleep(0.02)
-        raise ChorusError(f"strategy {strategy_id!r}: was not moved in time")
+        why = (
+            "the engine has ended" if self._has_ended.is_set() else f"{MOVE_TIMEOUT_S:g} s are over"
+        )
+        target = self._fleet.hosts.get(strategy_id)
+        if target is not None and target.cause:
+            why += f"; its own process: {target.cause}"
+        raise ChorusError(f"strategy {strategy_id!r}: was not moved, {why}")
 
     def metrics(self, strategy_id: str) -> StrategyOutcome:
         """Return one strategy's state and metrics as of its last candle.

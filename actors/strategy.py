@@ -74,8 +74,10 @@ class StrategyActor(Host):
             return None
         self._looked_ns = now
         present = reversed(self._instances.values())
-        lag, cpu_s = self._runner.queued, time.thread_time()
-        statuses = [status_of(each, lag=lag, cpu_s=cpu_s) for each in islice(present, 1)]
+        statuses = [
+            status_of(each, lag=self._runner.queued, cpu_s=time.thread_time())
+            for each in islice(present, 1)
+        ]
         is_news = statuses != self._reported
         if not is_news and now - self._reported_ns < SIGN_OF_LIFE_NS:
             return None
