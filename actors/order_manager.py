@@ -210,7 +210,7 @@ class OrderManagerActor:
             file = JournalFile(Path(place.path), kind=OrderJournal.KIND, sync=place.is_durable)
             journal = OrderJournal(file)
             stack.callback(journal.close)
-            coordinator = Coordinator(manager, journal, reign=reign)
+            coordinator = Coordinator(manager, journal, reign=reign, spool=spool)
             newest = max((record.matched for record in journal.records()), default=-1)
             coordinator.restore(self._counted(self._replayed(0, newest)), journal.records())
             stack.pop_all()

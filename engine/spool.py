@@ -19,7 +19,7 @@ import msgspec
 
 from engine.errors import JournalError
 
-__all__ = ["Shelf", "Spool", "decoder_of"]
+__all__ = ["Kept", "Shelf", "Spool", "decoder_of", "kept"]
 
 _CHUNK_BYTES = 2048
 """Of one shelf, written at once. Half of it is the memory a busy shelf takes."""
@@ -148,3 +148,12 @@ def decoder_of(item: Any) -> Callable[[bytes], list[Any]]:
     """Return what decodes a msgpack array of items of a type."""
     decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[item]).decode
     return decode
+
+
+Kept = list[T] | Shelf[T]
+"""A sequence that only grows, in memory or on a shelf."""
+
+
+def kept(spool: Spool | None, decode: Callable[[bytes], list[T]]) -> Kept[T]:
+    """Return an empty sequence: on a shelf of the spool, or in memory where there is none."""
+    return [] if spool is None else Shelf(spool, decode)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from engine.sequencing.messages import Release, SliceEvent
 from engine.sequencing.roster import Participant, Roster
+from engine.spool import Kept, Spool, decoder_of, kept
 from engine.types import OrderEvent
 
 __all__ = ["Dispatch"]
+
+_events = decoder_of(SliceEvent)
 
 
 class Dispatch:
@@ -20,14 +24,16 @@ class Dispatch:
     Args:
         roster: Who takes part.
         reign: Number of the order manager's life.
+        spool: Where events are kept; None: in memory.
     """
 
-    __slots__ = ("_history", "_reign", "_roster", "restless")
+    __slots__ = ("_history", "_reign", "_roster", "_spool", "restless")
 
-    def __init__(self, roster: Roster, reign: int) -> None:
+    def __init__(self, roster: Roster, reign: int, spool: Spool | None = None) -> None:
         self._roster = roster
         self._reign = reign
-        self._history: dict[str, list[SliceEvent]] = {}
+        self._spool = spool
+        self._history: dict[str, Kept[SliceEvent]] = {}
         self.restless: dict[str, Participant] = {}
 
     def history(self, instance: str) -> list[SliceEvent]:
@@ -45,7 +51,9 @@ class Dispatch:
         """
         for event in events:
             instance = event.instance
-            history = self._history.setdefault(instance, [])
+            history = self._history.get(instance)
+            if history is None:
+                history = self._history[instance] = kept(self._spool, _events)
             entry = SliceEvent(number, event, matched, len(history))
             history.append(entry)
             participant = self._roster.by_instance.get(instance)
@@ -57,11 +65,11 @@ class Dispatch:
         """Have a participant sent all its instances have not taken, as it says."""
         # The order manager before may have told more than this one has got to yet.
         participant.heard = dict(taken)
-        participant.events = [
-            entry
-            for name in participant.members
-            for entry in self._history.get(name, [])[taken.get(name, 0) :]
-        ]
+        participant.events = []
+        for name in participant.members:
+            history, known = self._history.get(name, []), taken.get(name, 0)
+            if len(history) > known:  # most of thousands have nothing new, and may be in a file
+                participant.events += islice(history, known, None)
         participant.events.sort(key=lambda entry: (entry.slice, not entry.matched))
         self.restless[participant.host] = participant
 

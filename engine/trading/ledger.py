@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from engine.spool import Shelf, Spool, decoder_of
+from engine.spool import Kept, Spool, decoder_of, kept
 from engine.trading.records import (
     FillRecord,
     NetRecord,
@@ -73,14 +73,6 @@ _fills = decoder_of(_Fill)
 _cancels = decoder_of(_Cancel)
 _nets = decoder_of(NetRecord)
 
-T = TypeVar("T")
-_Kept = list[T] | Shelf[T]
-
-
-def _kept(spool: Spool | None, decode: Callable[[bytes], list[T]]) -> _Kept[T]:
-    return [] if spool is None else Shelf(spool, decode)
-
-
 class _Pages(_Chain):
     """The part of one instance: its hash and its records.
 
@@ -92,10 +84,10 @@ class _Pages(_Chain):
 
     def __init__(self, spool: Spool | None) -> None:
         super().__init__()
-        self.signals: _Kept[SignalRecord] = _kept(spool, _signals)
-        self.orders: _Kept[_Order] = _kept(spool, _orders)
-        self.cancels: _Kept[_Cancel] = _kept(spool, _cancels)
-        self.fills: _Kept[_Fill] = _kept(spool, _fills)
+        self.signals: Kept[SignalRecord] = kept(spool, _signals)
+        self.orders: Kept[_Order] = kept(spool, _orders)
+        self.cancels: Kept[_Cancel] = kept(spool, _cancels)
+        self.fills: Kept[_Fill] = kept(spool, _fills)
 
 
 class Ledger:
@@ -119,7 +111,7 @@ class Ledger:
         self._spool = spool
         self._chain = _Chain()
         self._pages: dict[str, _Pages] = {}
-        self._nets: _Kept[NetRecord] = _kept(spool, _nets)
+        self._nets: Kept[NetRecord] = kept(spool, _nets)
         self._lines = 0
         # Not yet in the hashes: whose page, what makes the line, and from what.
         self._waiting: list[tuple[_Pages, Callable[..., bytes], tuple[Any, ...]]] = []
