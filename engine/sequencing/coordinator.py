@@ -27,7 +27,6 @@ from engine.sequencing.records import (
 )
 from engine.sequencing.restoration import Restoration
 from engine.sequencing.roster import Participant, Roster
-from engine.spool import Spool
 from engine.types import MarketSlice
 
 __all__ = ["Coordinator", "Stall"]
@@ -53,23 +52,17 @@ class Coordinator:
         recorder: Gets everything that determines the ledger before it is acted on; with it
             `restore` builds the same coordinator again.
         reign: How many coordinators of the run there were before this one.
-        spool: Where order events are kept for good; None: in memory.
     """
 
     def __init__(
-        self,
-        decider: SliceDecider,
-        recorder: Recorder | None = None,
-        *,
-        reign: int = 0,
-        spool: Spool | None = None,
+        self, decider: SliceDecider, recorder: Recorder | None = None, *, reign: int = 0
     ) -> None:
         self._decider = decider
         self._reign = reign
         self._recorder = recorder or Recorder()
         self._on_record = (-1, -1)
         self._roster = Roster()
-        self._dispatch = Dispatch(self._roster, reign, spool)
+        self._dispatch = Dispatch(self._roster, reign)
         self._clock = Clock(decider, self._dispatch)
         self._admission = Admission(self._roster, self._clock, self._dispatch, decider)
 
@@ -255,12 +248,14 @@ class Coordinator:
 
     def _heeds(self, participant: Participant, answer: Answer) -> bool:
         """Take the conversation up if an answer repeats what this coordinator does not know."""
-        if answer.taken is None or answer.reign != self._reign:
+        if answer.taken is None:
+            participant.is_in_step = participant.may_be_new
+            return participant.may_be_new
+        if answer.reign != self._reign:
             return False
-        # Only once: releases sent since then are under way. Also where nothing seems to be missing:
-        # a process that goes on had nobody yet to take what its new epoch was sent so far.
-        if not participant.has_repeated:
-            participant.is_in_step = participant.has_repeated = True
+        # Only once: releases sent since then are under way.
+        if not participant.is_in_step:
+            participant.is_in_step = True
             self._dispatch.take_up(participant, answer.taken)
         return True
 

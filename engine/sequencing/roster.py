@@ -34,8 +34,10 @@ class Participant(msgspec.Struct):
         epoch: Number of its start; it changes also where what it answered is forgotten.
         through: Newest slice it has answered.
         waiting: Slice it waits for; -1 if none.
-        is_in_step: Whether it has repeated what this order manager may not know, or need not.
-        has_repeated: Whether it has done so under this epoch.
+        is_in_step: Whether it has spoken under this epoch, and repeated what this order manager may
+            not know; until then it is sent nothing. A process that goes on may not have its
+            newcomers yet, and nobody to give their events to.
+        may_be_new: Whether it begins with this epoch, and need not repeat anything.
         members: Its instances.
         listeners: How many of them listen to each stream.
         events: What it has not been sent yet.
@@ -46,8 +48,8 @@ class Participant(msgspec.Struct):
     epoch: int
     through: int
     waiting: int = -1
-    is_in_step: bool = True
-    has_repeated: bool = False
+    is_in_step: bool = False
+    may_be_new: bool = True
     members: dict[str, Membership] = msgspec.field(default_factory=dict)
     listeners: dict[str, int] = msgspec.field(default_factory=dict)
     events: list[SliceEvent] = msgspec.field(default_factory=list)
@@ -58,7 +60,7 @@ class Participant(msgspec.Struct):
         self.epoch = epoch
         self.waiting = -1
         self.is_in_step = is_in_step
-        self.has_repeated = False
+        self.may_be_new = False
         self.events = []
         self.heard = {}
 
