@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
-import msgspec
-
-from engine.backtest import Backtest
 from engine.catalog import Catalog
 from engine.config import RunConfig
-from engine.instance import Instance, Pause, Resume, Status, build
-from engine.market import Market, open_market
-from engine.money import instruments_by_symbol
+from engine.instance import Instance, Pause, Resume, Status
 from engine.sequencing import (
     Answer,
     CandleBatch,
@@ -21,51 +17,23 @@ from engine.sequencing import (
     HostRunner,
     InstanceRunner,
     Mark,
-    Past,
-    Record,
-    Recorder,
     Release,
-    SeatState,
-    SliceCommand,
-    Stored,
 )
-from engine.sequencing.roster import Membership
 from engine.trading import Ledger, OrderManager
-from engine.types import Decision, MarketSlice, OrderEvent
+from engine.types import MarketSlice
+from tests.engine.sequencing.changes import Changes
+from tests.engine.sequencing.deaths import Deaths
+from tests.engine.sequencing.oracle import instance_of, market_of
 
 Runner = InstanceRunner | HostRunner[Instance]
 Placement = Mapping[str, Sequence[str]]
-
-
-def market_of(config: RunConfig) -> Market:
-    return open_market(config.market, config.wanted_streams)
-
-
-def sequential(config: RunConfig, catalog: Catalog) -> Backtest:
-    backtest = Backtest(config, catalog, market_of(config))
-    assert backtest.run(every=10_000, watch=lambda: True)
-    return backtest
-
-
-class Memory(Recorder):
-    """A recorder that outlives the coordinator; what was not committed is lost with it."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.committed = 0
-
-    def add(self, record: Record) -> None:
-        self.records.append(msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record))
-
-    def commit(self) -> None:
-        self.committed = len(self.records)
+T = TypeVar("T")
 
 
 class Network:
     """Delivers every message late, in any order two different senders allow.
 
-    A host named as a strategy is dedicated to it; any other one is pooled. Membership changes one
-    at a time: first at the coordinator, then, after anything else may have happened, at the hosts.
+    A host named as a strategy is dedicated to it; any other one is pooled.
 
     Args:
         config: The run.
@@ -79,7 +47,9 @@ class Network:
         stores: How probable it is that a host's states are stored, per step; who recovers then is
             given any of those ever stored.
         disasters: How probable it is, per step, that everything dies at once and the coordinator's
-            records lose their end. Not together with `moves` and `late`.
+            records lose their end. Not together with `moves`, `leaves` and `late`.
+        leaves: How probable it is that an instance leaves, per step; it comes back later.
+        repeats: How probable it is that a message comes once more, before any newer one.
     """
 
     def __init__(
@@ -95,43 +65,41 @@ class Network:
         late: Collection[str] = (),
         stores: float = 0.0,
         disasters: float = 0.0,
+        leaves: float = 0.0,
+        repeats: float = 0.2,
     ) -> None:
         self.config, self.catalog, self.market = config, catalog, market_of(config)
-        self.kills, self.orders_given, self.moves = kills, orders_given, moves
-        self.stores, self.disasters = stores, disasters
-        self.stored: dict[str, list[bytes]] = {}
-        self.refusals: list[str] = []
+        self.orders_given, self.repeats = orders_given, repeats
         self.strategies = {strategy.id: strategy for strategy in config.strategies}
         self.random = random.Random(seed)
         self.slices: deque[MarketSlice] = deque(self.market.slices())
         self.last = self.slices[-1].number
         self.published: list[MarketSlice] = []
-        self.counts = {"runner": 0, "coordinator": 0, "move": 0, "join": 0, "used": 0}
+        self.counts = dict.fromkeys(("runner", "coordinator", "move", "join", "leave", "used"), 0)
         self.reign = 0
-        self.memory = Memory()
-        self.manager = OrderManager(config, base_streams=self.market.base_streams, ledger=Ledger())
-        self.coordinator = Coordinator(self.manager, self.memory)
+        self.deaths = Deaths(self, kills=kills, stores=stores, disasters=disasters)
+        absent = [name for name in self.strategies if name in late]
+        self.changes = Changes(self, moves=moves, leaves=leaves, absent=absent)
+        self.may_be_refused = bool(kills or moves or leaves or disasters or late)
+        self.manager = self.new_manager()
+        self.coordinator = Coordinator(self.manager, self.deaths.memory)
         self.coordinator.register(config.strategies)
         self.runners: dict[str, Runner] = {}
         self.instances: dict[str, dict[str, Instance]] = {}
-        self.host_of: dict[str, str] = {}
         self.epochs: dict[str, int] = {}
         self.to_runner: dict[str, deque[CandleBatch | Mark]] = {}
         self.releases: dict[str, deque[Release]] = {}
         self.to_manager: dict[str, deque[Answer]] = {}
         self.market_to_manager: deque[list[MarketSlice]] = deque()
-        self.due: deque[Callable[[], None]] = deque()
-        self.late = [name for name in self.strategies if name in late]
         hosts = placement or {name: [name] for name in self.strategies}
         for host, names in hosts.items():
             present = [name for name in names if name not in late]
             self.host(host)
             if present:
-                self.join(host, present)
-        while self.carry_out():
-            pass
+                self.changes.join(host, present)
+        self.changes.carry_out_all()
         self.pools = [host for host in hosts if host not in self.strategies]
-        self.begun = self.memory.committed
+        self.deaths.begun = self.deaths.memory.committed
 
     # ------------------------------------------------------------------ hosts
 
@@ -146,14 +114,8 @@ class Network:
         self.epochs[host] = self.epochs.get(host, 0) + 1
         return self.epochs[host]
 
-    def instance_of(self, name: str) -> Instance:
-        strategy = self.strategies[name]
-        return build(
-            strategy,
-            self.catalog.types[strategy.type],
-            instruments=instruments_by_symbol(self.config.instruments),
-            capital=self.config.capital_of(strategy),
-        )
+    def new_manager(self) -> OrderManager:
+        return OrderManager(self.config, base_streams=self.market.base_streams, ledger=Ledger())
 
     def start(self, host: str, epoch: int) -> None:
         """Start a host's process without any instance; candles on their way to it are lost."""
@@ -168,7 +130,7 @@ class Network:
         if host not in self.runners:
             self.start(host, epoch)
         for name in names:
-            instance = self.instances[host][name] = self.instance_of(name)
+            instance = self.instances[host][name] = instance_of(self.config, self.catalog, name)
             streams = self.strategies[name].streams
             if host in self.strategies:
                 self.runners[host] = InstanceRunner(
@@ -184,14 +146,6 @@ class Network:
                 assert isinstance(pool, HostRunner)
                 pool.add(instance, streams, is_live=False)
         self.offer(host, self.published)
-
-    def go_live(self, host: str, names: Collection[str], live_from: int) -> None:
-        runner = self.runners[host]
-        for name in names:
-            if isinstance(runner, HostRunner):
-                runner.go_live(name, live_from, [])
-            else:
-                runner.go_live(live_from, [])
 
     def streams(self, host: str) -> list[str]:
         names = self.instances[host]
@@ -225,173 +179,6 @@ class Network:
         else:
             assert runner.offer(message) is None
 
-    # ------------------------------------------------------------------ membership
-
-    def join(self, host: str, names: Collection[str]) -> None:
-        """Let strategies take part; their host hears of it later."""
-        epoch = self.next_epoch(host)
-        wanted = {name: self.strategies[name].streams for name in names}
-        self.forget_earlier(host)
-        live_from = self.coordinator.join(host, epoch=epoch, instances=wanted)
-        self.host_of.update(dict.fromkeys(names, host))
-
-        def admit() -> None:
-            if self.epochs[host] == epoch:  # it has not been killed in between
-                self.seat(host, names, epoch)
-                self.go_live(host, names, live_from)
-                self.runners[host].renew(epoch, self.reign)
-
-        self.due.append(admit)
-
-    def forget_earlier(self, host: str) -> None:
-        """Lose what was on its way to an earlier process; a new one is reached from here on."""
-        if host not in self.coordinator.members():
-            self.releases[host].clear()
-
-    def maybe_join(self) -> bool:
-        is_time = self.coordinator.decided > self.last // 2 or self.random.random() < 0.02
-        if self.due or not self.late or not is_time:
-            return False
-        self.counts["join"] += 1
-        name = self.late.pop(0)
-        host = self.random.choice([*self.pools, name])
-        self.host(host)
-        self.join(host, [name])
-        return True
-
-    def maybe_move(self) -> bool:
-        if self.due or self.random.random() >= self.moves:
-            return False
-        self.counts["move"] += 1
-        name = self.random.choice(sorted(self.host_of))
-        source = self.host_of[name]
-        to = self.random.choice([host for host in [*self.pools, name] if host != source])
-        self.move(name, source, to)
-        return True
-
-    def move(self, name: str, source: str, to: str) -> None:
-        self.host(to)
-        epoch = self.next_epoch(to)
-        self.forget_earlier(to)
-        past = self.coordinator.move(name, to=to, epoch=epoch)
-        self.host_of[name] = to
-        process = self.runners.get(source)
-
-        def admit() -> None:
-            if self.epochs[to] == epoch:
-                self.seat(to, [name], epoch)
-                self.recover(to, past)
-                self.runners[to].renew(epoch, self.reign)
-
-        def dismiss() -> None:
-            if process is None or self.runners.get(source) is not process:
-                return  # killed in between
-            del self.instances[source][name]
-            if isinstance(process, HostRunner):
-                process.remove(name)
-            else:
-                del self.runners[source]
-
-        steps = [admit, dismiss]
-        self.random.shuffle(steps)
-        self.due.extend(steps)
-
-    def carry_out(self) -> bool:
-        """Let a host hear of what has been decided about it."""
-        if not self.due:
-            return False
-        self.due.popleft()()
-        return True
-
-    # ------------------------------------------------------------------ deaths
-
-    def maybe_kill(self) -> bool:
-        if self.random.random() >= self.kills:
-            return False
-        host = self.random.choice([*self.coordinator.members(), ""])
-        if host:
-            self.kill_runner(host)
-        else:
-            self.kill_coordinator()
-        return True
-
-    def kill_runner(self, host: str) -> None:
-        """Start another in its place; messages from and to the old one are still under way."""
-        self.counts["runner"] += 1
-        epoch = self.next_epoch(host)
-        self.releases[host].clear()
-        past = self.coordinator.rejoin(host, epoch=epoch)
-        self.start(host, epoch)
-        self.seat(host, list(past.joined), epoch)
-        self.recover(host, past)
-
-    def recover(self, host: str, past: Past) -> None:
-        """Have a host take its past on, with any states there are."""
-        states = {
-            name: SeatState.decode(
-                self.random.choice(self.stored[name][self.random.choice((0, -1)) :])
-            )
-            for name in past.joined
-            if name in self.stored
-        }
-
-        def rebuild(name: str) -> Instance:
-            raise AssertionError(f"{name}: {stored.refused}")
-
-        stored = Stored(states, rebuild)
-        self.runners[host].recover(past, stored)
-        self.counts["used"] += len(stored.used)
-        self.refusals += stored.refused.values()
-        assert set(stored.used) | set(stored.refused) == set(states)
-
-    def maybe_store(self) -> bool:
-        """Store the states of a host; they outlive everything."""
-        if self.random.random() < self.stores and self.runners:
-            runner = self.runners[self.random.choice(sorted(self.runners))]
-            if isinstance(runner, HostRunner):
-                states, failures = runner.store(runner.instances)
-                assert not failures
-            else:
-                state = runner.store()
-                states = [] if state is None else [state]
-            for each in states:
-                self.stored.setdefault(each.instance, []).append(each.encode())
-        return False
-
-    def maybe_lose_everything(self) -> bool:
-        """End every process; the end of what the coordinator recorded did not reach the disk."""
-        if self.due or self.random.random() >= self.disasters:
-            return False
-        records = self.memory.records
-        lost = self.random.randint(0, min(40, len(records) - self.begun))
-        del records[len(records) - lost :]
-        self.memory.committed = len(records)
-        self.runners.clear()
-        self.kill_coordinator()
-        for answers in self.to_manager.values():
-            answers.clear()
-        for host in list(self.coordinator.members()):
-            self.kill_runner(host)
-        return True
-
-    def kill_coordinator(self) -> None:
-        """Build it again from what it had committed; messages are lost on both sides."""
-        self.counts["coordinator"] += 1
-        self.reign += 1
-        del self.memory.records[self.memory.committed :]
-        self.manager = OrderManager(
-            self.config, base_streams=self.market.base_streams, ledger=Ledger()
-        )
-        self.coordinator = Coordinator(self.manager, self.memory, reign=self.reign)
-        self.coordinator.restore(self.published, list(self.memory.records))
-        self.market_to_manager.clear()
-        self.coordinator.add_slices(self.published)
-        for host, runner in self.runners.items():
-            for lost in (self.to_manager[host], self.releases[host]):
-                for _ in range(self.random.randint(0, len(lost))):
-                    lost.popleft()
-            self.to_manager[host].append(runner.repeat(self.reign))
-
     # ------------------------------------------------------------------ steps
 
     def publish(self) -> bool:
@@ -405,16 +192,22 @@ class Network:
         self.market_to_manager.append(part)
         return True
 
+    def next_of(self, messages: deque[T]) -> T:
+        """Return the next message, which may come once more."""
+        return messages[0] if self.random.random() < self.repeats else messages.popleft()
+
     def run_some(self) -> bool:
+        if not self.runners:
+            return False
         return self.run_one(self.random.choice(list(self.runners)))
 
     def run_one(self, host: str) -> bool:
         runner, busy = self.runners[host], False
         if self.to_runner[host] and not runner.awaits_release and self.random.random() < 0.7:
-            self.hand(host, self.to_runner[host].popleft())
+            self.hand(host, self.next_of(self.to_runner[host]))
             busy = True
         if self.releases[host] and self.random.random() < 0.7:
-            runner.release(self.releases[host].popleft())
+            runner.release(self.next_of(self.releases[host]))
             busy = True
         if self.random.random() < self.orders_given:
             self.give_order(host)
@@ -431,7 +224,7 @@ class Network:
     def tell(self, host: str) -> bool:
         runner = self.runners[host]
         if isinstance(runner, HostRunner):
-            assert not runner.failed
+            assert not runner.failed, runner.failed
         answer = runner.answer()
         if answer is None:
             return False
@@ -455,34 +248,37 @@ class Network:
     def manage(self) -> bool:
         busy = False
         if self.market_to_manager and self.random.random() < 0.6:
-            self.coordinator.add_slices(self.market_to_manager.popleft())
+            self.coordinator.add_slices(self.next_of(self.market_to_manager))
             busy = True
         for answers in self.to_manager.values():
             if answers and self.random.random() < 0.6:
-                heard = self.coordinator.on_answer(answers.popleft())
-                assert heard or self.kills or self.moves or self.disasters or self.counts["join"]
+                heard = self.coordinator.on_answer(self.next_of(answers))
+                assert heard or self.may_be_refused
                 busy = True
         return self.advance() or busy
 
     def advance(self) -> bool:
         releases = self.coordinator.advance()
+        self.send(releases)
+        return bool(releases)
+
+    def send(self, releases: Sequence[tuple[str, Release]]) -> None:
         for host, release in releases:
             self.releases[host].append(release)
-        return bool(releases)
 
     def play(self) -> None:
         steps = [self.publish, self.manage, *[self.run_some] * len(self.strategies)]
-        steps += [self.maybe_kill, self.maybe_move, self.maybe_join, self.carry_out]
-        steps += [self.maybe_store, self.maybe_lose_everything]
+        changes, deaths = self.changes, self.deaths
+        steps += [deaths.maybe_kill, deaths.maybe_store, deaths.maybe_lose_everything]
+        steps += [changes.maybe_move, changes.maybe_join, changes.maybe_leave, changes.carry_out]
         idle = 0
-        while self.late or self.coordinator.decided < self.last:
+        while changes.absent or self.coordinator.decided < self.last:
             idle = 0 if self.random.choice(steps)() else idle + 1
             assert idle < 10_000, f"deadlock at slice {self.coordinator.decided} of {self.last}"
 
     def finish(self) -> dict[str, Instance]:
         """Deliver what is still under way, and return every instance."""
-        while self.carry_out():
-            pass
+        self.changes.carry_out_all()
         is_busy = True
         while is_busy:
             is_busy = False
@@ -498,65 +294,4 @@ class Network:
         for host, release in self.coordinator.farewell():
             self.runners[host].release(release)
             assert self.runners[host].matched == self.last
-        return {name: self.instances[host][name] for name, host in self.host_of.items()}
-
-    def membership(self, name: str) -> Membership:
-        """Return what the coordinator has on record about an instance."""
-        return self.coordinator._roster.by_instance[name].members[name]
-
-
-class Obedient:
-    """An instance of the sequential run, told what it was told elsewhere, at the same steps."""
-
-    def __init__(self, instance: Instance, streams: Collection[str], on_record: Membership) -> None:
-        self.instance = instance
-        self.streams = streams
-        self.joined = on_record.joined
-        self.due: deque[SliceCommand] = deque(on_record.commands)
-        self.processed = -1
-        self.taken = 0
-
-    def obey(self) -> None:
-        while self.due and self._is_time(self.due[0]):
-            self.instance.on_command(self.due.popleft().command)
-
-    def _is_time(self, told: SliceCommand) -> bool:
-        return told.slice <= self.processed and told.taken <= self.taken
-
-    def take(self, event: OrderEvent) -> None:
-        self.instance.on_event(event)
-        self.taken += 1
-        self.obey()
-
-    def process(self, market_slice: MarketSlice) -> list[Decision]:
-        candles = [candle for candle in market_slice.candles if candle.stream in self.streams]
-        if not candles:
-            return []
-        if market_slice.number < self.joined:
-            for candle in candles:
-                self.instance.warm(candle)
-            found = []
-        else:
-            answers = [self.instance.on_candle(candle) for candle in candles]
-            found = [decision for decision in answers if decision is not None]
-        self.processed = market_slice.number
-        self.obey()
-        return found
-
-
-def sequential_as(network: Network) -> tuple[OrderManager, dict[str, Obedient]]:
-    """Run what a network has run, one slice after the other."""
-    config = network.config
-    manager = OrderManager(config, base_streams=network.market.base_streams, ledger=Ledger())
-    told = {}
-    for name, strategy in network.strategies.items():
-        manager.register(strategy)
-        on_record = network.membership(name)
-        told[name] = Obedient(network.instance_of(name), strategy.streams, on_record)
-    for market_slice in network.published:
-        for event in manager.match(market_slice):
-            told[event.instance].take(event)
-        decisions = [d for each in told.values() for d in each.process(market_slice)]
-        for event in manager.decide(market_slice, decisions):
-            told[event.instance].take(event)
-    return manager, told
+        return {name: self.instances[host][name] for name, host in self.changes.host_of.items()}
