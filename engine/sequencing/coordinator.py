@@ -27,6 +27,7 @@ from engine.sequencing.records import (
 )
 from engine.sequencing.restoration import Restoration
 from engine.sequencing.roster import Participant, Roster
+from engine.spool import Spool
 from engine.types import MarketSlice
 
 __all__ = ["Coordinator", "Stall"]
@@ -52,17 +53,23 @@ class Coordinator:
         recorder: Gets everything that determines the ledger before it is acted on; with it
             `restore` builds the same coordinator again.
         reign: How many coordinators of the run there were before this one.
+        spool: Where order events are kept for good; None: in memory.
     """
 
     def __init__(
-        self, decider: SliceDecider, recorder: Recorder | None = None, *, reign: int = 0
+        self,
+        decider: SliceDecider,
+        recorder: Recorder | None = None,
+        *,
+        reign: int = 0,
+        spool: Spool | None = None,
     ) -> None:
         self._decider = decider
         self._reign = reign
         self._recorder = recorder or Recorder()
         self._on_record = (-1, -1)
         self._roster = Roster()
-        self._dispatch = Dispatch(self._roster, reign)
+        self._dispatch = Dispatch(self._roster, reign, spool)
         self._clock = Clock(decider, self._dispatch)
         self._admission = Admission(self._roster, self._clock, self._dispatch, decider)
 
