@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray._private import worker as ray_worker
 
-from engine.errors import ConfigError
+from engine.errors import ChorusError, ConfigError
 
 __all__ = ["ACTOR_OPTIONS", "embedded_cluster", "spawn"]
 
@@ -74,7 +74,11 @@ def embedded_cluster(actors: int, *, meanwhile: Callable[[], object] = bool) -> 
 def _start_ray(
     thread: ThreadPoolExecutor, actors: int, folder: Path, meanwhile: Callable[[], object]
 ) -> None:
-    """Start Ray in another thread, so that this one keeps serving signals."""
+    """Start Ray in another thread, so that this one keeps serving signals.
+
+    Raises:
+        ChorusError: It does not start.
+    """
     # Ray prints on standard output that a worker has died, whatever it is told about logging. Here
     # that is the supervision's business, and standard output may be somebody's JSON.
     ray_worker.print_to_stdstream = _discard
@@ -93,7 +97,14 @@ def _start_ray(
     while not wait([starting], timeout=_MEANWHILE_EVERY_S).done:
         meanwhile()
     meanwhile()
-    starting.result()
+    try:
+        starting.result()
+    except Exception as error:  # Ray raises bare ones, as for a machine too busy
+        raise ChorusError(
+            f"Ray could not be started on this machine: {str(error) or type(error).__name__}; "
+            f"load over the last minute {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; try "
+            "again when it is less busy"
+        ) from error
 
 
 def _discard(data: dict[str, Any], ignore_prefix: bool) -> None:  # noqa: FBT001 - Ray's signature
