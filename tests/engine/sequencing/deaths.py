@@ -115,7 +115,9 @@ class Deaths:
         network.reign += 1
         self.memory.lose(0)
         network.manager = network.new_manager()
-        network.coordinator = Coordinator(network.manager, self.memory, reign=network.reign)
+        network.coordinator = Coordinator(
+            network.manager, self.memory, reign=network.reign, spool=network.spool
+        )
         network.coordinator.restore(network.published, list(self.memory.records))
         network.market_to_manager.clear()
         network.coordinator.add_slices(network.published)

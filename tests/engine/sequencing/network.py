@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import tempfile
+import weakref
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from engine.catalog import Catalog
@@ -19,6 +22,7 @@ from engine.sequencing import (
     Mark,
     Release,
 )
+from engine.spool import Spool
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice
 from tests.engine.sequencing.changes import Changes
@@ -81,8 +85,11 @@ class Network:
         absent = [name for name in self.strategies if name in late]
         self.changes = Changes(self, moves=moves, leaves=leaves, absent=absent)
         self.may_be_refused = bool(kills or moves or leaves or disasters or late)
+        # As in a run: every event comes out of a file when it is told again.
+        self.spool = Spool(Path(tempfile.gettempdir()))
+        weakref.finalize(self, self.spool.close)
         self.manager = self.new_manager()
-        self.coordinator = Coordinator(self.manager, self.deaths.memory)
+        self.coordinator = Coordinator(self.manager, self.deaths.memory, spool=self.spool)
         self.coordinator.register(config.strategies)
         self.runners: dict[str, Runner] = {}
         self.instances: dict[str, dict[str, Instance]] = {}
@@ -115,7 +122,8 @@ class Network:
         return self.epochs[host]
 
     def new_manager(self) -> OrderManager:
-        return OrderManager(self.config, base_streams=self.market.base_streams, ledger=Ledger())
+        ledger = Ledger(spool=self.spool)
+        return OrderManager(self.config, base_streams=self.market.base_streams, ledger=ledger)
 
     def start(self, host: str, epoch: int) -> None:
         """Start a host's process without any instance; candles on their way to it are lost."""
