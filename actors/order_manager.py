@@ -35,14 +35,8 @@ from engine.crash_points import ARMED, CrashPoint, reach
 from engine.journal import JournalFile, OrderJournal, read_state, write_state
 from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
-from engine.sequencing import (
-    Answer,
-    Coordinator,
-    Past,
-    Release,
-    SliceBatch,
-    SliceEvent,
-)
+from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
+from engine.sequencing.coordinator import Coordinator
 from engine.spool import Spool
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice

@@ -13,7 +13,8 @@ from actors.wire import first_epoch, start_name
 from engine.crash_points import CrashPoint
 from engine.instance import Command, Instance, Status
 from engine.report import status_of
-from engine.sequencing import HostRunner, SeatState, SliceEvent
+from engine.sequencing import SeatState, SliceEvent
+from engine.sequencing.host import HostRunner
 from engine.sequencing.plate import NOBODY, plate_of
 from engine.status import StrategyStatus
 

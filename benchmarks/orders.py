@@ -28,7 +28,8 @@ from engine.config import RunConfig
 from engine.errors import ChorusError
 from engine.journal import JournalFile, OrderJournal
 from engine.market import open_market
-from engine.sequencing import Answer, Coordinator, SliceDecision
+from engine.sequencing import Answer, SliceDecision
+from engine.sequencing.coordinator import Coordinator
 from engine.trading import Ledger, OrderManager
 from engine.types import Action, Decision, MarketSlice, Signal
 

@@ -30,7 +30,8 @@ from engine.catalog import default_folders, discover
 from engine.config import RunConfig
 from engine.instance import Instance, build
 from engine.market import Market, open_market
-from engine.sequencing import CandleBatch, Coordinator
+from engine.sequencing import CandleBatch
+from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.host import HostRunner
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice

@@ -1,7 +1,9 @@
-"""Who may go on when: the logical clock shared by the order manager and the instances."""
+"""Who may go on when: the logical clock shared by the order manager and the instances.
 
-from engine.sequencing.coordinator import Coordinator
-from engine.sequencing.host import HostRunner
+What one process of hundreds needs, an instance alone in its own, is here; the order manager's side
+(`coordinator`, `records`) and the host of many (`host`) are imported from their modules.
+"""
+
 from engine.sequencing.messages import (
     Answer,
     CandleBatch,
@@ -14,7 +16,6 @@ from engine.sequencing.messages import (
     SliceEvent,
 )
 from engine.sequencing.plate import PLATE_BYTES, read_plate
-from engine.sequencing.records import Record, Recorder
 from engine.sequencing.runner import InstanceRunner
 from engine.sequencing.stored import SeatState, Stored
 
@@ -22,13 +23,9 @@ __all__ = [
     "PLATE_BYTES",
     "Answer",
     "CandleBatch",
-    "Coordinator",
-    "HostRunner",
     "InstanceRunner",
     "Mark",
     "Past",
-    "Record",
-    "Recorder",
     "Release",
     "SeatState",
     "SliceBatch",

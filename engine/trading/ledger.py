@@ -73,6 +73,7 @@ _fills = decoder_of(_Fill)
 _cancels = decoder_of(_Cancel)
 _nets = decoder_of(NetRecord)
 
+
 class _Pages(_Chain):
     """The part of one instance: its hash and its records.
 

@@ -12,7 +12,8 @@ from engine.config import StrategyConfig
 from engine.errors import JournalError
 from engine.instance.commands import Pause, Update
 from engine.journal import JournalFile, OrderJournal
-from engine.sequencing import Answer, Coordinator, Record, SliceCommand, SliceDecision
+from engine.sequencing import Answer, SliceCommand, SliceDecision
+from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.records import (
     Commanded,
     Decided,
@@ -20,6 +21,7 @@ from engine.sequencing.records import (
     Left,
     Moved,
     Reached,
+    Record,
     Registered,
     Rejoined,
 )

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from engine.sequencing import HostRunner, InstanceRunner
+from engine.sequencing import InstanceRunner
+from engine.sequencing.host import HostRunner
 
 if TYPE_CHECKING:
     from tests.engine.sequencing.network import Network

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.instance import Instance
-from engine.sequencing import Coordinator, HostRunner, Past, Record, Recorder, SeatState, Stored
+from engine.sequencing import Past, SeatState, Stored
+from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.host import HostRunner
+from engine.sequencing.records import Record, Recorder
 
 if TYPE_CHECKING:
     from tests.engine.sequencing.network import Network

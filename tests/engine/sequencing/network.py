@@ -13,15 +13,9 @@ from typing import TypeVar
 from engine.catalog import Catalog
 from engine.config import RunConfig
 from engine.instance import Instance, Pause, Resume, Status
-from engine.sequencing import (
-    Answer,
-    CandleBatch,
-    Coordinator,
-    HostRunner,
-    InstanceRunner,
-    Mark,
-    Release,
-)
+from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release
+from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.host import HostRunner
 from engine.spool import Spool
 from engine.trading import Ledger, OrderManager
 from engine.types import MarketSlice

@@ -11,8 +11,8 @@ from engine.config import RunConfig
 from engine.instance import Instance, build
 from engine.market import Market, open_market
 from engine.money import instruments_by_symbol
-from engine.sequencing import Record, SliceCommand
-from engine.sequencing.records import Commanded, Joined, Left, Registered, strategy_of
+from engine.sequencing import SliceCommand
+from engine.sequencing.records import Commanded, Joined, Left, Record, Registered, strategy_of
 from engine.trading import Ledger, OrderManager
 from engine.types import Candle, Decision, MarketSlice, OrderEvent
 

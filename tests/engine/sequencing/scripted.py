@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from engine.instance import CandleHistory, Command
-from engine.sequencing import CandleBatch, HostRunner
+from engine.sequencing import CandleBatch
+from engine.sequencing.host import HostRunner
 from engine.types import Candle, Decision, OrderCanceled, OrderEvent
 
 MINUTE = 60_000

@@ -10,17 +10,9 @@ import pytest
 from engine.config import StrategyConfig
 from engine.errors import ChorusError
 from engine.instance import Pause
-from engine.sequencing import (
-    Answer,
-    Coordinator,
-    Past,
-    Record,
-    Recorder,
-    Release,
-    SliceCommand,
-    SliceDecision,
-    SliceEvent,
-)
+from engine.sequencing import Answer, Past, Release, SliceCommand, SliceDecision, SliceEvent
+from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.records import Record, Recorder
 from engine.types import Decision, MarketSlice, OrderEvent
 from tests.engine.sequencing.scripted import MINUTE, OTHER, STREAM, canceled, candle
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import StrategyError
-from engine.sequencing import CandleBatch, HostRunner, Release, SliceEvent
+from engine.sequencing import CandleBatch, Release, SliceEvent
+from engine.sequencing.host import HostRunner
 from engine.types import OrderEvent
 from tests.engine.sequencing.scripted import (
     MINUTE,

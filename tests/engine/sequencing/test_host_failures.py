@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sequencing import PLATE_BYTES, HostRunner, Release, SliceEvent, read_plate
+from engine.sequencing import PLATE_BYTES, Release, SliceEvent, read_plate
+from engine.sequencing.host import HostRunner
 from engine.types import Candle, Decision, OrderEvent
 from tests.engine.sequencing.scripted import (
     OTHER,

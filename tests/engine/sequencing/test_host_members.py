@@ -6,15 +6,8 @@ import pytest
 
 from engine.errors import LifecycleError, StrategyError
 from engine.instance import Command, Pause, Resume
-from engine.sequencing import (
-    Answer,
-    HostRunner,
-    Past,
-    Release,
-    SliceCommand,
-    SliceDecision,
-    SliceEvent,
-)
+from engine.sequencing import Answer, Past, Release, SliceCommand, SliceDecision, SliceEvent
+from engine.sequencing.host import HostRunner
 from engine.types import Candle, Decision
 from tests.engine.sequencing.scripted import (
     MINUTE,

@@ -9,14 +9,8 @@ import pytest
 
 from engine.config import StrategyConfig
 from engine.errors import StrategyError
-from engine.sequencing import (
-    Answer,
-    CandleBatch,
-    Coordinator,
-    InstanceRunner,
-    Release,
-    SliceEvent,
-)
+from engine.sequencing import Answer, CandleBatch, InstanceRunner, Release, SliceEvent
+from engine.sequencing.coordinator import Coordinator
 from engine.types import Candle, Decision, MarketSlice, OrderCanceled, OrderEvent
 from tests.engine.sequencing.scripted import Recorder
 

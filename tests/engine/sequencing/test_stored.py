@@ -11,7 +11,6 @@ import pytest
 from engine.errors import ChorusError
 from engine.instance import Pause, Resume
 from engine.sequencing import (
-    HostRunner,
     InstanceRunner,
     Past,
     Release,
@@ -20,6 +19,7 @@ from engine.sequencing import (
     SliceEvent,
     Stored,
 )
+from engine.sequencing.host import HostRunner
 from engine.sequencing.stored import digest_of
 from engine.sequencing.timeline import Timeline, lives_of
 from tests.engine.sequencing.scripted import (
