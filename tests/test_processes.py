@@ -11,7 +11,13 @@ import pytest
 
 from tests.processes import below, kill_tree
 
-WAITS = [sys.executable, "-S", "-c", "import signal; print('here', flush=True); signal.pause()"]
+# One write: where output is not buffered, two lines printed at once come out mixed.
+WAITS = [
+    sys.executable,
+    "-S",
+    "-c",
+    "import os, signal; os.write(1, b'here\\n'); signal.pause()",
+]
 FAMILY = """"$@" & /bin/sh -c '"$@" & wait' sh "$@" & wait"""
 
 
@@ -21,11 +27,13 @@ def family() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(  # noqa: S603 - our own command
         ["/bin/sh", "-c", FAMILY, "sh", *WAITS], stdout=subprocess.PIPE
     ) as process:
-        assert process.stdout is not None
-        assert [process.stdout.readline() for _ in range(2)] == [b"here\n"] * 2
-        yield process
-        if process.poll() is None:
-            kill_tree(process.pid)
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == [b"here\n"] * 2
+            yield process
+        finally:
+            if process.poll() is None:
+                kill_tree(process.pid)
 
 
 def test_children_and_theirs_are_found_by_title(family: subprocess.Popen[bytes]) -> None:
