@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +236,15 @@ def test_the_report_file_holds_the_report(
     assert json.loads(target.read_bytes())["candles"] == 45_031
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Let SIGHUP be heard, which `nohup` has a program ignore."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_engine_and_still_reports(
     chorus: Chorus, engine: FakeEngine, config: Path, candles: Path, number: signal.Signals
@@ -250,6 +259,7 @@ def test_a_signal_stops_the_engine_and_still_reports(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.usefixtures("hearing")
 def test_the_first_signal_is_answered_at_once_and_the_second_interrupts(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
