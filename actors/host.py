@@ -50,7 +50,7 @@ from engine.catalog import LoadedType, load_file
 from engine.config import StrategyConfig
 from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError, start_failure
-from engine.instance import Command, Instance, build
+from engine.instance import Command, Instance, Status, build
 from engine.money import Instrument
 from engine.report import outcome_of
 from engine.sequencing import (
@@ -201,6 +201,15 @@ class Host(ABC):
 
     @abstractmethod
     def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None: ...
+
+    def _start(self, name: str) -> None:
+        """Have an instance without history begin now instead of with its first candle.
+
+        Everybody waits for that one, and with thousands at once it would take seconds.
+        """
+        instance = self._instances[name]
+        if instance.status is Status.CREATED:
+            instance.start()
 
     @abstractmethod
     def _wanted(self) -> dict[str, int]:

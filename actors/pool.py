@@ -11,7 +11,7 @@ from actors.host import Host, HostSpec
 from actors.plate import open_plate
 from actors.wire import first_epoch, start_name
 from engine.crash_points import CrashPoint
-from engine.instance import Command, Instance, Status
+from engine.instance import Command, Instance
 from engine.report import status_of
 from engine.sequencing import SeatState, SliceEvent
 from engine.sequencing.host import HostRunner
@@ -51,12 +51,9 @@ class StrategyHost(Host):
         self._runner.relive(name, through, events)
 
     def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
-        instance = self._instances[name]
-        if instance.status is Status.CREATED:
-            # Now, not with its first candle: thousands at once would hold that one up for seconds.
-            self._plate[:] = plate_of(name)
-            instance.start()
-            self._plate[:] = NOBODY
+        self._plate[:] = plate_of(name)
+        self._start(name)
+        self._plate[:] = NOBODY
         self._runner.go_live(name, live_from, events)
 
     def _wanted(self) -> dict[str, int]:

@@ -46,7 +46,8 @@ class StrategyActor(Host):
     def _relive(self, _name: str, through: int, events: Sequence[SliceEvent], /) -> None:
         self._runner.relive(through, events)
 
-    def _go_live(self, _name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
+    def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
+        self._start(name)
         self._runner.go_live(live_from, events)
 
     def _wanted(self) -> dict[str, int]:
