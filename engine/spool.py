@@ -92,8 +92,8 @@ class Spool:
 
     def _failure(self, what: str, error: OSError) -> JournalError:
         return JournalError(
-            f"folder {self._folder}: cannot {what}: {error.strerror}; make room, or name another "
-            "folder with --state"
+            f"folder {self._folder}: cannot {what}: {error.strerror}; the disk it is on needs room "
+            "and has to be writable"
         )
 
 

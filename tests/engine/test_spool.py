@@ -75,7 +75,7 @@ def test_a_full_disk_names_folder_and_remedy(
 
     shelf = Shelf(spool, decoder_of(str))
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(JournalError, match=f"{tmp_path}.*No space left.*--state"):
+    with pytest.raises(JournalError, match=f"{tmp_path}.*No space left.*needs room"):
         shelf.append("x" * 5_000)
 
 
