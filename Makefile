@@ -74,7 +74,7 @@ check: setup ## Lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: setup ## Run the benchmarks on an idle machine: two hours; ARGS=--short some minutes
+bench: setup ## Run the benchmarks on an idle machine: three hours; ARGS=--short some minutes
 	$(BIN)/chorus bench --out benchmarks/results/local $(ARGS)
 
 .PHONY: golden

@@ -111,8 +111,7 @@ def look(engine: RunningEngine, state: Path, began: float) -> Sample:
             files += len(list((place / "fd").iterdir()))
         except OSError:
             continue  # it ended meanwhile
-        kind = Path(title.removeprefix("ray::").partition(".")[0]).name
-        memory[kind] += unique_memory(pid) / 1e6
+        memory[_kind_of(title)] += unique_memory(pid) / 1e6
     return Sample(
         at_s=round(time.monotonic() - began, 3),
         memory_mb={kind: round(mb, 3) for kind, mb in memory.items()},
@@ -121,6 +120,13 @@ def look(engine: RunningEngine, state: Path, began: float) -> Sample:
         logs_mb=_size_mb(engine.folder),
         state_mb=_size_mb(state),
     )
+
+
+def _kind_of(title: str) -> str:
+    """Return the class of an actor, the program of any other process."""
+    if title.startswith("ray::"):
+        return title.removeprefix("ray::").partition(".")[0]
+    return Path(title).name
 
 
 def _size_mb(folder: Path) -> float:
@@ -145,21 +151,22 @@ def measure(config: RunConfig, catalog: Catalog, trace: Path | None) -> Mapping[
     """Return what grew, and the latency, of one run.
 
     Raises:
-        ChorusError: A strategy fell out, so that less was done than is claimed, or the run was too
-            short to tell.
+        ChorusError: A strategy fell out, so that less was done than is claimed.
     """
     encode = msgspec.json.Encoder().encode
     samples: list[Sample] = []
     types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
-    with TemporaryDirectory(prefix="chorus-soak-") as name:
-        state = open_run_folder(Path(name) / "state", config, types, [], resume=False)
-        with running_engine(config, catalog, state=state) as engine:
-            for sample in watch(engine, state.path):
-                samples.append(sample)
-                if trace is not None:
-                    with trace.open("ab") as file:
-                        file.write(encode(sample) + b"\n")
-            status = engine.client.status()
+    with (
+        TemporaryDirectory(prefix="chorus-soak-") as name,
+        open_run_folder(Path(name) / "state", config, types, [], resume=False) as state,
+        running_engine(config, catalog, state=state) as engine,
+    ):
+        for sample in watch(engine, state.path):
+            samples.append(sample)
+            if trace is not None:
+                with trace.open("ab") as file:
+                    file.write(encode(sample) + b"\n")
+        status = engine.client.status()
     fallen = [line for line in status.strategies if line.status not in ("running", "warming")]
     if fallen:
         raise ChorusError(
