@@ -21,6 +21,7 @@ from actors.plate import running_on
 from actors.pool import StrategyHost
 from actors.requests import (
     Admit,
+    Begin,
     CatchUp,
     Dismiss,
     GoLive,
@@ -90,6 +91,8 @@ class Fleet:
         self.is_changed = True
         self.members: dict[str, Member] = {}
         self.hosts: dict[str, HostProcess] = {}
+        # A turn is short. Nobody waits for a host that starts, so that it may take longer there.
+        self._turn_timeout_s = 2 * config.arbitration.window_ms / 1000
         self._control = ControlHub(endpoints, self._take_report)
 
     def _take_report(self, report: HostReport) -> None:
@@ -350,8 +353,11 @@ class Fleet:
         what is left to live through after joining is what they did meanwhile.
         """
         orders = self.core.orders.handle
+        self._in_turns(host, names, Begin)
         decided, events = call(orders.past.remote(list(names)))
-        self.ask(host, CatchUp(decided, events), timeout_s=START_TIMEOUT_S)
+        self._in_turns(
+            host, names, lambda left: CatchUp(decided, {name: events[name] for name in left})
+        )
         streams = {name: self.members[name].config.streams for name in names}
         self._require_wanted(host)
         epoch = host.next_epoch()
@@ -360,6 +366,19 @@ class Fleet:
             self.leave(host.id, names, host.cause)  # ended while this was under way
             return
         self.ask(host, GoLive(epoch, host.reign, live_from, events), timeout_s=START_TIMEOUT_S)
+
+    def _in_turns(
+        self, host: HostProcess, names: Sequence[str], request: Callable[[list[str]], Request]
+    ) -> None:
+        """Ask again and again, until nobody is left; others in the host go on in between.
+
+        Raises:
+            ServiceAwayError: Its process has ended, or a service it needs is away.
+            ChorusError: It did not answer in time: the strategy that runs does not return.
+        """
+        left = list(names)
+        while left:
+            left = self.ask(host, request(left), timeout_s=self._turn_timeout_s).left
 
     def _require_wanted(self, host: HostProcess) -> None:
         """Check that a host was not ended while it was being brought up.

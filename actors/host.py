@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -16,9 +17,11 @@ import zmq
 
 from actors.control import ControlLine
 from actors.processes import settle_memory, uncollected
+from actors.reliving import TURN_NS, Reliving
 from actors.requests import (
     Admit,
     AskOutcomes,
+    Begin,
     CatchUp,
     Dismiss,
     GoLive,
@@ -170,6 +173,8 @@ class Host(ABC):
         self._streams: dict[str, tuple[str, ...]] = {}
         self._listens_to: set[str] = set()
         self._newcomers: list[str] = []
+        self._reliving = Reliving(self._relive)
+        self._log_read = -1
         self._is_caught_up = False
         self._is_live = False
         self._has_spoken = False
@@ -183,6 +188,7 @@ class Host(ABC):
             Obey: self._obey,
             Repeat: self._repeat,
             Hello: lambda _: self._say_hello(),
+            Begin: self._begin,
             CatchUp: self._catch_up,
             GoLive: self._take_part,
             Recover: self._go_on,
@@ -202,14 +208,9 @@ class Host(ABC):
     @abstractmethod
     def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None: ...
 
-    def _start(self, name: str) -> None:
-        """Have an instance without history begin now instead of with its first candle.
-
-        Everybody waits for that one, and with thousands at once it would take seconds.
-        """
-        instance = self._instances[name]
-        if instance.status is Status.CREATED:
-            instance.start()
+    @abstractmethod
+    def _say_who_runs(self, name: str | None, /) -> None:
+        """Write down for others whose code is called next; None: nobody's."""
 
     @abstractmethod
     def _wanted(self) -> dict[str, int]:
@@ -241,6 +242,7 @@ class Host(ABC):
         for spec in specs:
             config = StrategyConfig.model_validate_json(spec.config)
             try:
+                self._say_who_runs(config.id)
                 self._instances[config.id] = self._instance_of(config, spec)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
                 failures[config.id] = start_failure(error)
@@ -248,6 +250,7 @@ class Host(ABC):
             self._specs[config.id] = spec
             self._streams[config.id] = config.streams
             self._newcomers.append(config.id)
+        self._say_who_runs(None)
         return failures
 
     def _instance_of(self, config: StrategyConfig, spec: StrategySpec) -> Instance:
@@ -409,11 +412,26 @@ class Host(ABC):
     def _repeat(self, request: Repeat) -> None:
         self._dealer.send(self._answers.encode(self._runner.repeat(request.reign)))
 
+    def _begin(self, request: Begin) -> Reply:
+        until = time.monotonic_ns() + TURN_NS
+        left = deque(request.instances)
+        while left:
+            name = left.popleft()
+            instance = self._instances[name]
+            if instance.status is Status.CREATED:
+                self._say_who_runs(name)
+                instance.start()
+            if time.monotonic_ns() > until:
+                break
+        self._say_who_runs(None)
+        return Reply(left=list(left))
+
     @uncollected()
-    def _catch_up(self, request: CatchUp) -> None:
-        self._read_log(request.through)
-        for name, events in request.events.items():
-            self._relive(name, request.through, events)
+    def _catch_up(self, request: CatchUp) -> Reply:
+        if request.through > self._log_read or not self._reliving.knows(request.events):
+            self._read_log(request.through)
+            self._reliving.begin(request.events)
+        return Reply(left=self._reliving.go_on(request.through, request.events))
 
     def _take_part(self, request: GoLive) -> None:
         for name, events in request.events.items():
@@ -458,6 +476,7 @@ class Host(ABC):
     def _settle(self, names: Iterable[str]) -> None:
         """Note that newcomers take part, or will not."""
         settled = set(names)
+        self._reliving.end(settled)
         self._newcomers = [name for name in self._newcomers if name not in settled]
         if not self._newcomers:
             self._is_live = True
@@ -469,6 +488,7 @@ class Host(ABC):
         for payload in payloads:
             self._runner.offer(self._candles.decode(payload))
         self._runner.mark(published)
+        self._log_read = max(self._log_read, known)
         self._is_caught_up = True
 
 

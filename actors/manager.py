@@ -264,9 +264,12 @@ class StrategyManager:
         """
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if member.is_set_aside and member.started == member.version:
-                raise ChorusError(f"strategy {member.id!r} {member.failure}")
-            if self._fleet.host_of(member.id) is not None and member.started == member.version:
+            # Under the lock: it may be on its way into a host that runs.
+            with self._lock:
+                host = self._fleet.host_of(member.id) if member.started == member.version else None
+                if member.is_set_aside and member.started == member.version:
+                    raise ChorusError(f"strategy {member.id!r} {member.failure}")
+            if host is not None:
                 return
             time.sleep(0.02)
         raise ChorusError(f"strategy {member.id!r}: did not start within {START_TIMEOUT_S:g} s")

@@ -162,6 +162,8 @@ class HostProcess:
         self.has_reported = threading.Event()
         self.unwritten = ""
         self.process = 0
+        self._busy_with: str | None = None
+        self._busy_since = 0.0
         self._memory_bytes = 0
         self._weighed_at = 0.0
         self._alive: Any = None
@@ -237,7 +239,10 @@ class HostProcess:
             owes_since: Since when everybody waits for it, monotonic seconds; None if nobody does.
             busy_with: Instance that runs, or ran last.
         """
-        since = time.monotonic() if self.is_queued else self.running_since
+        now = time.monotonic()
+        if busy_with != self._busy_with:
+            self._busy_with, self._busy_since = busy_with, now
+        since = now if self.is_queued else self.running_since
         waited_since = max(owes_since or 0.0, since)
         return ActualHost(
             id=self.id,
@@ -250,6 +255,7 @@ class HostProcess:
             answered_at=waited_since,
             pinged_at=max(self.heard_at, self.running_since),
             busy_with=busy_with,
+            busy_since=None if busy_with is None else self._busy_since,
             memory_bytes=self._memory_bytes,
             waits=owes_since is None,
             is_found=self.is_found,

@@ -47,13 +47,13 @@ class StrategyHost(Host):
     def _seat(self, instance: Instance, streams: Sequence[str], /) -> None:
         self._runner.add(instance, streams, is_live=False)
 
+    def _say_who_runs(self, name: str | None, /) -> None:
+        self._plate[:] = NOBODY if name is None else plate_of(name)
+
     def _relive(self, name: str, through: int, events: Sequence[SliceEvent], /) -> None:
         self._runner.relive(name, through, events)
 
     def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
-        self._plate[:] = plate_of(name)
-        self._start(name)
-        self._plate[:] = NOBODY
         self._runner.go_live(name, live_from, events)
 
     def _wanted(self) -> dict[str, int]:

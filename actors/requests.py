@@ -13,6 +13,7 @@ from engine.sequencing import Past, SliceEvent
 __all__ = [
     "Admit",
     "AskOutcomes",
+    "Begin",
     "CatchUp",
     "Dismiss",
     "GoLive",
@@ -75,6 +76,15 @@ class Dismiss(msgspec.Struct, frozen=True, tag="dismiss", tag_field="kind"):
     instances: list[str]
 
 
+class Begin(msgspec.Struct, frozen=True, tag="begin", tag_field="kind"):
+    """Start instances nothing has happened to, one after another.
+
+    With their first candle they would start by themselves, but then everybody waits for them.
+    """
+
+    instances: list[str]
+
+
 class CatchUp(msgspec.Struct, frozen=True, tag="catch_up", tag_field="kind"):
     """Read what was published so far and live through it up to a slice.
 
@@ -121,7 +131,7 @@ class Repeat(msgspec.Struct, frozen=True, tag="repeat", tag_field="kind"):
     reign: int
 
 
-Request = Hello | AskOutcomes | Obey | Admit | Dismiss | CatchUp | GoLive | Recover | Repeat
+Request = Hello | AskOutcomes | Obey | Admit | Dismiss | Begin | CatchUp | GoLive | Recover | Repeat
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -130,9 +140,12 @@ class Reply(msgspec.Struct, frozen=True):
     Attributes:
         outcomes: To `AskOutcomes`.
         failures: Why instances could not be built or restored, by id.
+        left: To `Begin` and `CatchUp`, which take a moment at most: who has yet to get there. Ask
+            again for those.
         unwritten: To `AskOutcomes`: why states could not be stored; empty if they could.
     """
 
     outcomes: list[StrategyOutcome] = []
     failures: dict[str, str] = {}
+    left: list[str] = []
     unwritten: str = ""

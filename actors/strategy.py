@@ -46,8 +46,10 @@ class StrategyActor(Host):
     def _relive(self, _name: str, through: int, events: Sequence[SliceEvent], /) -> None:
         self._runner.relive(through, events)
 
-    def _go_live(self, name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
-        self._start(name)
+    def _say_who_runs(self, _name: str | None, /) -> None:
+        """There is nobody else."""
+
+    def _go_live(self, _name: str, live_from: int, events: Sequence[SliceEvent], /) -> None:
         self._runner.go_live(live_from, events)
 
     def _wanted(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.engine import RunningEngine, run_engine, running_engine
+from actors.engine import run_engine, running_engine
 from engine.backtest import run_backtest
 from engine.catalog import default_folders, discover
 from engine.config import RunConfig
@@ -15,6 +15,7 @@ from engine.errors import ChorusError
 from engine.market import open_market
 from engine.report import RunReport, StrategyReport
 from engine.status import EngineStatus
+from tests.actors.control import Control
 from tests.processes import below
 
 BAD_STRATEGIES = """
@@ -129,30 +130,6 @@ def test_strategies_that_raise_hang_or_exit_disturb_nobody(
     assert "strike 3" in found["exits"].cause
     assert "process ended" in found["exits"].cause
     assert capfd.readouterr().out == "", "standard output may be somebody's JSON"
-
-
-class Control:
-    """An engine and the questions the tests ask about one strategy."""
-
-    def __init__(self, engine: RunningEngine) -> None:
-        self.engine = engine
-        self.client = engine.client
-
-    def until(self, strategy_id: str, status: str, candles: int = 0) -> None:
-        for _ in range(200):
-            line = {s.id: s for s in self.client.status().strategies}[strategy_id]
-            if line.status == status and line.candles >= candles:
-                return
-            assert not self.engine.wait(0.1), "the feed ended too early"
-        pytest.fail(f"{strategy_id} is {line}, not {status} after {candles} candles")
-
-    def until_it_trades_after(self, strategy_id: str, slice_number: int) -> None:
-        for _ in range(200):
-            signals = self.client.extract().ledger.strategies[strategy_id].signals
-            if any(s["slice"] > slice_number and s["code"] == "accepted" for s in signals):
-                return
-            assert not self.engine.wait(0.1), "the feed ended too early"
-        pytest.fail(f"{strategy_id} does not trade after slice {slice_number}")
 
 
 def test_strategies_are_controlled_one_by_one_while_the_others_run_on(
