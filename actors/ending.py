@@ -44,7 +44,7 @@ class Ending:
         cause: BaseException | None = None
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, it goes on as well
             cause = error
             raise
         finally:

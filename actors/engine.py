@@ -63,7 +63,8 @@ class RunningEngine:
         """Wait for the end of the feed.
 
         Returns:
-            True once everything is decided, False when the time is over first.
+            True once everything is decided, False when the time is over first, or a process has
+            died and is on its way back.
 
         Raises:
             ChorusError: The engine itself failed.
@@ -89,23 +90,20 @@ class RunningEngine:
         Raises:
             ChorusError: It stays away.
         """
-        while True:
-            try:
-                call(self._manager.answer.remote(), max(0.0, until - time.monotonic()))
-            except ServiceAwayError as error:
-                if time.monotonic() - self._deaths[-1] > LONGEST_ABSENCE_S:
-                    raise ChorusError(
-                        f"the strategy manager has not come back within {LONGEST_ABSENCE_S:g} s: "
-                        f"{error}"
-                    ) from error
-                # While Ray starts it, calls fail at once.
-                time.sleep(max(0.0, min(_RETRY_EVERY_S, until - time.monotonic())))
-            else:
-                self._ended = self._manager.ended.remote()
-                self._is_away = False
-                return True
-            if time.monotonic() >= until:
-                return False
+        try:
+            call(self._manager.__ray_ready__.remote(), max(0.0, until - time.monotonic()))
+        except ServiceAwayError as error:
+            if time.monotonic() - self._deaths[-1] > LONGEST_ABSENCE_S:
+                raise ChorusError(
+                    f"the strategy manager has not come back within {LONGEST_ABSENCE_S:g} s: "
+                    f"{error}"
+                ) from error
+            # While Ray starts it, calls fail at once.
+            time.sleep(max(0.0, min(_RETRY_EVERY_S, until - time.monotonic())))
+            return False
+        self._ended = self._manager.ended.remote()
+        self._is_away = False
+        return True
 
     def _count_death(self, error: RayActorError) -> None:
         """Give the manager up if it dies again and again.

@@ -103,9 +103,6 @@ class StrategyManager:
             self._has_started.set()
             self._has_ended.set()
 
-    def answer(self) -> None:
-        """Do nothing: there is somebody."""
-
     def started(self) -> None:
         """Return when everything is up and candles flow.
 

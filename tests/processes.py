@@ -9,14 +9,18 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Process", "below", "kill_tree"]
+import pytest
+
+__all__ = ["Process", "await_size", "below", "kill_tree"]
 
 _GONE_WITHIN_S = 30.0
+_GROWN_WITHIN_S = 120.0
 
 
 class Process(NamedTuple):
@@ -44,6 +48,16 @@ def below(root: int | None = None, title: str = "") -> list[Process]:
         grown = bool(more)
     alive = sorted(found - top)
     return [everybody[pid] for pid in alive if everybody[pid].title.startswith(title)]
+
+
+def await_size(file: Path, size: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a process has made a file that large; the test fails if it ends before."""
+    deadline = time.monotonic() + _GROWN_WITHIN_S
+    while not file.exists() or file.stat().st_size < size:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            pytest.fail(f"it ended: {process.communicate()}")
+        assert time.monotonic() < deadline, f"{file} does not grow to {size} bytes"
 
 
 def kill_tree(root: int) -> None:

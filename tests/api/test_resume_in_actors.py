@@ -7,14 +7,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes import below, kill_tree
+from tests.processes import await_size, below, kill_tree
 
 Write = Callable[..., Path]
 Strategy = Callable[..., dict[str, Any]]
@@ -61,12 +60,7 @@ class Run:
 
     def await_orders(self) -> None:
         """Wait until it has recorded more than it began with."""
-        deadline = time.monotonic() + DEADLINE_S
-        while self._written() < self._size + 5000:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.02)
-                pytest.fail(f"it ended: {self.process.communicate()}")
-            assert time.monotonic() < deadline, "it records nothing"
+        await_size(self._journal, self._size + 5000, self.process)
 
     def report(self) -> dict[str, Any]:
         """Wait for its end."""

@@ -10,7 +10,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +32,7 @@ from tests.chaos.saboteur import (
     report_of,
 )
 from tests.engine.journal.disks import MountedDisk, can_mount
-from tests.processes import below, kill_tree
+from tests.processes import await_size, below, kill_tree
 
 PROGRAM = [sys.executable, "-c", "from api.cli import main; main()"]
 CANDLES = 2000
@@ -161,14 +160,6 @@ def report(*words: object) -> dict[str, Any]:
     assert process.returncode == 0, err
     found: dict[str, Any] = json.loads(out)
     return found
-
-
-def await_size(file: Path, size: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not file.exists() or file.stat().st_size < size:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_disk_that_fills_up_ends_the_run_which_goes_on_when_there_is_room(
