@@ -149,7 +149,7 @@ def running_engine(
         ConfigError: It cannot be started with this configuration.
         ChorusError: It cannot be started, or `stop` said so.
     """
-    types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
+    types = catalog.used_by(config)
     with cluster(len(config.strategies), meanwhile=stop) as folder:
         config_file = folder / "run.json"
         config_file.write_text(config.model_dump_json(by_alias=True, exclude_unset=True))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.catalog import LoadedType
+from engine.catalog import Catalog
 from engine.config import RunConfig
 from engine.errors import ConfigError, JournalError
 from engine.journal import Manifest, RunFolder
@@ -20,7 +20,7 @@ __all__ = ["open_run_folder"]
 def open_run_folder(
     path: Path,
     config: RunConfig,
-    types: Mapping[str, LoadedType],
+    catalog: Catalog,
     replay: Sequence[str],
     *,
     resume: bool,
@@ -33,7 +33,7 @@ def open_run_folder(
     Args:
         path: The folder.
         config: The run.
-        types: The strategy types in use.
+        catalog: The strategy types found.
         replay: Candle files of the command line.
         resume: Continue the run in the folder.
 
@@ -46,7 +46,7 @@ def open_run_folder(
         _lasting(config),
         created_ms=time.time_ns() // 1_000_000,
         market=market_identity(config.market, replay),
-        plugins={name: loaded.code_hash for name, loaded in types.items()},
+        plugins={name: loaded.code_hash for name, loaded in catalog.used_by(config).items()},
     )
     if not resume:
         with _as_option():

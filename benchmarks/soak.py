@@ -155,10 +155,9 @@ def measure(config: RunConfig, catalog: Catalog, trace: Path | None) -> Mapping[
     """
     encode = msgspec.json.Encoder().encode
     samples: list[Sample] = []
-    types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
     with (
         TemporaryDirectory(prefix="chorus-soak-") as name,
-        open_run_folder(Path(name) / "state", config, types, [], resume=False) as state,
+        open_run_folder(Path(name) / "state", config, catalog, [], resume=False) as state,
         running_engine(config, catalog, state=state) as engine,
     ):
         for sample in watch(engine, state.path):

@@ -145,7 +145,7 @@ def run(
             folder = open_run_folder(
                 state,
                 run_config,
-                {each.type: prepared.catalog.get(each.type) for each in run_config.strategies},
+                prepared.catalog,
                 prepared.replay,
                 resume=resume,
             )

@@ -19,13 +19,16 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jsonschema import Draft7Validator, SchemaError
 
 from engine.catalog.plugin import StrategyMetadata, StrategyPlugin
 from engine.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig  # actors load types without it, and are smaller so
 
 __all__ = [
     "BrokenPlugin",
@@ -90,6 +93,14 @@ class Catalog(msgspec.Struct, frozen=True):
             f"strategy type {type_name!r} is not known{hint}; "
             f"there are {', '.join(self.types) or 'none'}{broken}"
         )
+
+    def used_by(self, config: RunConfig) -> dict[str, LoadedType]:
+        """Return the strategy types of a run, by name.
+
+        Raises:
+            ConfigError: One is not known.
+        """
+        return {strategy.type: self.get(strategy.type) for strategy in config.strategies}
 
 
 def default_folders(extra: Sequence[str | Path] = ()) -> list[Path]:

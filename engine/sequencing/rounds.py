@@ -56,8 +56,6 @@ class Rounds(Generic[InstanceT]):
                     schedule.settle(
                         seat, more=seat.run(may_continue=may_continue if is_long else None)
                     )
-                except KeyboardInterrupt:
-                    raise
                 except BaseException as error:  # noqa: BLE001 - one of many must not end all
                     seating.fail(seat, error)
                 now = monotonic_ns()
@@ -94,8 +92,6 @@ class Rounds(Generic[InstanceT]):
                     if not seat.sprint(entries):
                         seat.last = last
                         seating.schedule.make_ready(seat)
-                except KeyboardInterrupt:
-                    raise
                 except BaseException as error:  # noqa: BLE001 - one of many must not end all
                     seating.fail(seat, error)
                 now = monotonic_ns()

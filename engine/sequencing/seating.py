@@ -153,8 +153,6 @@ class Seating(Generic[InstanceT]):
         self.plate[:] = seat.plate
         try:
             call()
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # noqa: BLE001 - one of many must not end all
             self.fail(seat, error)
         finally:
@@ -162,7 +160,13 @@ class Seating(Generic[InstanceT]):
             self.plate[:] = NOBODY
 
     def fail(self, seat: Seat[InstanceT], error: BaseException) -> None:
-        """Drop an instance that has raised."""
+        """Drop an instance that has raised; called while that is handled.
+
+        Raises:
+            KeyboardInterrupt: It was that, which is no fault of an instance.
+        """
+        if isinstance(error, KeyboardInterrupt):
+            raise error
         # Not the exception itself: its traceback would keep everything it passed alive.
         self.failed[seat.id] = traceback.format_exception_only(error)[-1].strip()
         self._drop(seat)

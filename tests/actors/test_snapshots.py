@@ -238,9 +238,8 @@ def test_hosts_that_die_go_on_from_their_states(
     )
     expected = run_backtest(config, catalog, open_market(config.market, config.wanted_streams, ()))
     seen.unlink()
-    types = {"TALKATIVE": catalog.get("TALKATIVE")}
     with (
-        open_run_folder(tmp_path / "state", config, types, (), resume=False) as state,
+        open_run_folder(tmp_path / "state", config, catalog, (), resume=False) as state,
         running_engine(config, catalog, state=state) as engine,
     ):
         # The first round of states comes as soon as all is quiet, with few candles in them.

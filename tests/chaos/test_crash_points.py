@@ -104,9 +104,8 @@ def durable_engine(config: RunConfig, folder: Path) -> Iterator[RunningEngine]:
     """Run an engine that waits for the disk; nothing of it may be left behind."""
     before = {each.pid for each in below()}
     catalog = discover(default_folders())
-    types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
     with (
-        open_run_folder(folder, config, types, (), resume=False) as state,
+        open_run_folder(folder, config, catalog, (), resume=False) as state,
         running_engine(config, catalog, state=state) as engine,
     ):
         yield engine

@@ -209,8 +209,7 @@ def test_states_that_cannot_be_written_end_nothing_and_are_reported_once(
         arbitration={"windowMs": 60_000},
     )
     catalog = discover(default_folders())
-    types = {strategy.type: catalog.get(strategy.type) for strategy in config.strategies}
-    with open_run_folder(tmp_path / "state", config, types, (), resume=False) as state:
+    with open_run_folder(tmp_path / "state", config, catalog, (), resume=False) as state:
         (state.path / "snapshots").write_text("in the way")
         with running_engine(config, catalog, state=state) as engine:
             saboteur = Saboteur(engine, SEED)
