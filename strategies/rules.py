@@ -76,9 +76,7 @@ class RulesStrategy(Strategy):
         program = _compile(config, services.parameters)
         indicators = services.market_data.indicators
         self.warmup_candles = program.lookback
-        # All that rules remember is made of so many candles: `lookback` counts from the last
-        # candle of the indicators' warm-up, and what reads prices alone may begin with the first.
-        self.history_candles = program.lookback + indicators.warmup - 1
+        self.history_candles = program.memory
         self._rules = program.bind(indicators)
         # Bound once: `on_candle` runs for every candle.
         self._observe = self._rules.observe

@@ -79,6 +79,8 @@ class Lowering:
     Attributes:
         lookback: Candles beyond the indicators' warm-up until the rules lowered so far are all
             defined.
+        memory: Candles before the present one that anything remembered is made of, each with
+            its indicators.
         fixed: Parameters that shape what is remembered -> where; they cannot change live.
     """
 
@@ -87,6 +89,7 @@ class Lowering:
         self._head_start = max(0, scope.warmup - 1)
         self._remembering = ""  # the function whose argument is being lowered, if it remembers
         self.lookback = 0
+        self.memory = 0
         self.fixed: dict[str, str] = {}
 
     def rule(self, text: str) -> Condition:
@@ -154,7 +157,7 @@ class Lowering:
             length = self._length(b, 1, f"{node.function} counts candles")
             run = Run(node.function == "rising", self._remembered(node.function, a))
             # Exact from the first candle on, but only all `length` steps make it defined.
-            self.lookback = max(self.lookback, back + length + reach(run.x, self._head_start))
+            self._reaches(run.x, back + length)
             moves = Ref(run, back)
             if not negate:
                 return Compare("<=", Const(float(length)), moves)
@@ -222,8 +225,13 @@ class Lowering:
 
     def _series(self, series: Series, back: int) -> Term:
         ref = Ref(series, back)
-        self.lookback = max(self.lookback, reach(ref, self._head_start))
+        self._reaches(ref)
         return ref
+
+    def _reaches(self, term: Term, further: int = 0) -> None:
+        """Note how far back a term reads, `further` candles from the present one."""
+        self.lookback = max(self.lookback, further + reach(term, self._head_start))
+        self.memory = max(self.memory, further + reach(term, 0))
 
     def _name(self, node: Name, back: int) -> Term:
         name, output = node.name, node.output

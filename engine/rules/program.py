@@ -69,6 +69,7 @@ def compile_rules(
         strategy_id=strategy_id,
         specs={name: entry.spec for name, entry in scope.indicators.items()},
         lookback=lowering.lookback,
+        memory=lowering.memory,
         conditions=conditions,
         parameters=scope.parameters,
         fixed=lowering.fixed,
@@ -95,6 +96,7 @@ class RuleProgram:
         strategy_id: The strategy they belong to.
         specs: Its indicators by their own names, in the order declared.
         lookback: Candles the rules need beyond the indicators' warm-up before each is defined.
+        memory: Candles before the present one that anything they remember is made of.
         conditions: Meaning of each configured rule (keys of `RULES`).
         parameters: Values the rules were compiled with.
         fixed: Parameters that shape what is remembered -> why they cannot change live.
@@ -104,6 +106,7 @@ class RuleProgram:
     strategy_id: str
     specs: dict[str, IndicatorSpec]
     lookback: int
+    memory: int
     conditions: Mapping[str, Condition]
     parameters: Mapping[str, float | bool]
     fixed: Mapping[str, str]
