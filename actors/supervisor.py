@@ -142,14 +142,15 @@ class Supervisor:
     def _has_to_look(self, progress: DecisionProgress) -> bool:
         """Tell whether anything may be other than at the last look, which was in order.
 
-        With thousands of strategies looking at everything takes a good part of a second.
+        With thousands of strategies looking at everything takes a good part of a second. A host
+        that starts says itself when it runs or has failed.
         """
         hosts = list(self._fleet.hosts.values())
         return (
             self._fleet.is_changed
             or time.monotonic() - self._looked_at > LOOK_AT_LEAST_EVERY_S
             or any(owed.waited_s > WORTH_A_LOOK_S for owed in progress.owing)
-            or any(host.state != "running" or host.has_died() for host in hosts)
+            or any(host.state == "ended" or host.has_died() for host in hosts)
         )
 
     def _could_not(self, action: Action, cause: str) -> None:
