@@ -63,7 +63,7 @@ class Sample(msgspec.Struct, frozen=True):
         at_s: Since candles flow.
         memory_mb: Unique memory by kind of process, MB (1e6 bytes).
         files: Open file descriptors.
-        threads: Of all processes.
+        threads: By kind of process, as memory.
         logs_mb: Files in the engine's private folder.
         state_mb: Files in the folder of states.
     """
@@ -71,7 +71,7 @@ class Sample(msgspec.Struct, frozen=True):
     at_s: float
     memory_mb: dict[str, float]
     files: int
-    threads: int
+    threads: dict[str, int]
     logs_mb: float
     state_mb: float
 
@@ -102,21 +102,24 @@ def config_of(minutes: int) -> RunConfig:
 def look(engine: RunningEngine, state: Path, began: float) -> Sample:
     """Return what the engine uses now."""
     memory: defaultdict[str, float] = defaultdict(float)
-    files = threads = 0
+    threads: defaultdict[str, int] = defaultdict(int)
+    files = 0
     for pid in processes(_EVERYTHING):
         place = Path("/proc") / str(pid)
         try:
             title = (place / "cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace")
-            threads += len(list((place / "task").iterdir()))
+            count = len(list((place / "task").iterdir()))
             files += len(list((place / "fd").iterdir()))
         except OSError:
             continue  # it ended meanwhile
-        memory[_kind_of(title)] += unique_memory(pid) / 1e6
+        kind = _kind_of(title)
+        threads[kind] += count
+        memory[kind] += unique_memory(pid) / 1e6
     return Sample(
         at_s=round(time.monotonic() - began, 3),
         memory_mb={kind: round(mb, 3) for kind, mb in memory.items()},
         files=files,
-        threads=threads,
+        threads=dict(threads),
         logs_mb=_size_mb(engine.folder),
         state_mb=_size_mb(state),
     )
@@ -141,10 +144,12 @@ def _size_mb(folder: Path) -> float:
 
 
 def watch(engine: RunningEngine, state: Path) -> Iterator[Sample]:
-    """Yield a sample every now and then until the feed has ended."""
+    """Yield a sample every now and then while candles flow; the report after that takes memory."""
     began = time.monotonic()
     while not engine.wait(SAMPLE_EVERY_S):
-        yield look(engine, state, began)
+        sample, status = look(engine, state, began), engine.client.status()
+        if status.candles < status.total_candles:
+            yield sample
 
 
 def measure(config: RunConfig, catalog: Catalog, trace: Path | None) -> Mapping[str, float]:
@@ -178,7 +183,7 @@ def measure(config: RunConfig, catalog: Catalog, trace: Path | None) -> Mapping[
         "memory": sum(samples[-1].memory_mb.values()),
         "memory growth": growth(lambda each: sum(each.memory_mb.values())),
         "file growth": growth(lambda each: each.files),
-        "thread growth": growth(lambda each: each.threads),
+        "thread growth": growth(lambda each: sum(each.threads.values())),
         "log growth": growth(lambda each: each.logs_mb),
         "state growth": growth(lambda each: each.state_mb),
         "p99": status.latency_ms["p99"],

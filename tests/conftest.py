@@ -14,7 +14,7 @@ pytest.register_assert_rewrite("tests.chaos.saboteur")
 
 Strategy = dict[str, Any]
 
-settings.register_profile("quick", max_examples=20)
+settings.register_profile("quick", max_examples=8)
 
 
 def build_strategy(number: int, **changes: Any) -> Strategy:

@@ -8,7 +8,7 @@ from benchmarks.soak import Sample, config_of, growth_per_hour
 
 
 def a_sample(at_s: float, files: int) -> Sample:
-    return Sample(at_s, {"engine": 100.0}, files, threads=7, logs_mb=1.0, state_mb=2.0)
+    return Sample(at_s, {"engine": 100.0}, files, threads={"engine": 7}, logs_mb=1.0, state_mb=2.0)
 
 
 def test_growth_is_the_slope_per_hour() -> None:

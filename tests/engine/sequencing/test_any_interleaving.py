@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.catalog import Catalog
@@ -13,6 +13,7 @@ from engine.config import RunConfig
 from tests.engine.sequencing.network import Network, Placement
 from tests.engine.sequencing.oracle import Obedient, Retelling, market_of, sequential
 from tests.engine.sequencing.runs import LATE, a_run, a_run_on_files
+from tests.examples import examples
 
 POLICIES = ["independent", "net", "priority", "first"]
 PLACEMENTS: dict[str, Placement | None] = {
@@ -59,7 +60,7 @@ def assert_same_ledger(
 
 @policies
 @pytest.mark.parametrize("placement", PLACEMENTS)
-@settings(max_examples=4, deadline=None)
+@examples(4, fewest=1)
 @given(seed=seeds)
 def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -83,7 +84,7 @@ def played(
 @pytest.mark.slow
 @policies
 @disturbed
-@settings(max_examples=3, deadline=None)
+@examples(3, fewest=1)
 @given(seed=seeds)
 def test_processes_that_die_and_instances_that_move_leave_the_same_ledger(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -117,7 +118,7 @@ DISTURBED: dict[str, dict[str, Any]] = {
 @policies
 @disturbed
 @pytest.mark.parametrize("by", DISTURBED)
-@settings(max_examples=3, deadline=None)
+@examples(3, fewest=1)
 @given(seed=seeds)
 def test_whatever_happens_everything_is_as_in_a_sequential_run_that_is_told_the_same(
     by: str, policy: str, placement: str, catalog: Catalog, seed: int
@@ -170,7 +171,7 @@ def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_mixed", [False, True])
-@settings(max_examples=6, deadline=None)
+@examples(6, fewest=1)
 @given(seed=seeds)
 def test_streams_that_orders_are_not_matched_on_give_the_ledger_of_the_sequential_run(
     is_mixed: bool, catalog: Catalog, two_files: list[str], seed: int
