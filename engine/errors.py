@@ -6,13 +6,17 @@ __all__ = [
     "CandleError",
     "ChorusError",
     "ConfigError",
+    "ConflictError",
     "DataError",
+    "ForbiddenError",
     "JournalError",
     "LifecycleError",
     "MoneyError",
+    "NotFoundError",
     "PluginError",
     "RuleError",
     "StoppedError",
+    "StoreError",
     "StrategyError",
     "TradingError",
     "start_failure",
@@ -65,6 +69,22 @@ class LifecycleError(ChorusError):
 
 class MoneyError(ChorusError):
     """An amount, a price or a quantity cannot be expressed in its smallest unit."""
+
+
+class StoreError(ChorusError):
+    """The database cannot be opened, read or written; nothing of a change was written."""
+
+
+class NotFoundError(ChorusError):
+    """There is no such thing, or not for whoever asks."""
+
+
+class ForbiddenError(ChorusError):
+    """Whoever asks may not do that."""
+
+
+class ConflictError(ChorusError):
+    """Somebody else was first: a name is taken, or the thing has changed meanwhile."""
 
 
 class TradingError(ChorusError):

@@ -1,0 +1,39 @@
+"""Who asks: every service that shows or changes what users own is told."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+__all__ = ["CHORUS", "Caller", "Role"]
+
+Role = Literal["viewer", "trader", "admin"]
+"""Sees its own, changes its own, sees and changes everything."""
+
+_RANKS: Final = {"viewer": 0, "trader": 1, "admin": 2}
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A user, or Chorus itself.
+
+    Attributes:
+        user_id: Who; None: Chorus itself.
+        role: What it may do.
+    """
+
+    user_id: str | None
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether it may see and change what others own."""
+        return self.role == "admin"
+
+    def may(self, role: Role) -> bool:
+        """Tell whether it may do what this role may."""
+        return _RANKS[self.role] >= _RANKS[role]
+
+
+CHORUS: Final = Caller(None, "admin")
+"""Chorus itself, where nobody asks: at start, by the clock."""

@@ -1,0 +1,108 @@
+"""Pages of a list that stay right while rows come and go: each goes on after the last one seen."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from engine.errors import ConfigError
+
+__all__ = ["MAX_LIMIT", "Order", "Page", "take_page"]
+
+MAX_LIMIT: Final = 1_000
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Some rows of a list.
+
+    Attributes:
+        items: The rows.
+        next: Asks for the rows after these; None: these are the last.
+    """
+
+    items: list[T]
+    next: str | None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a list is sorted by; the last one of several is unique.
+
+    Attributes:
+        by: A column that is never NULL.
+        is_descending: Greatest first.
+    """
+
+    by: InstrumentedAttribute[Any]
+    is_descending: bool = False
+
+
+def take_page(
+    session: Session,
+    query: Select[T],
+    order: Sequence[Order],
+    *,
+    after: str | None,
+    limit: int,
+) -> Page[T]:
+    """Return some rows of a query.
+
+    Args:
+        session: In a transaction.
+        query: Of one mapped class, not sorted.
+        order: What to sort by.
+        after: As the page before said; None: the first ones.
+        limit: How many at most, from 1 to `MAX_LIMIT`.
+
+    Raises:
+        ConfigError: `limit` is out of range, or no page of this list has said `after`.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ConfigError(f"limit: must be from 1 to {MAX_LIMIT}, got {limit}")
+    if after is not None:
+        query = query.where(_beyond(order, _read(after, order)))
+    columns = (each.by.desc() if each.is_descending else each.by.asc() for each in order)
+    rows = list(session.scalars(query.order_by(*columns).limit(limit + 1)))
+    items = rows[:limit]
+    return Page(items, _written(items[-1], order) if len(rows) > limit else None)
+
+
+def _beyond(order: Sequence[Order], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Return the condition of rows that come after one."""
+    cases: list[ColumnElement[bool]] = []
+    for place, (each, value) in enumerate(zip(order, values, strict=True)):
+        same = (e.by == v for e, v in zip(order[:place], values[:place], strict=True))
+        further = each.by < value if each.is_descending else each.by > value
+        cases.append(and_(*same, further))
+    return or_(*cases)
+
+
+def _written(row: Any, order: Sequence[Order]) -> str:
+    values = [[each.by.key for each in order], [getattr(row, each.by.key) for each in order]]
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def _read(cursor: str, order: Sequence[Order]) -> list[Any]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        names, values = msgspec.json.decode(text, type=tuple[list[str], list[str | int | float]])
+    except (msgspec.DecodeError, binascii.Error, UnicodeEncodeError, ValueError) as error:
+        raise ConfigError(
+            f"after: is not what an earlier page gave as `next`: {cursor[:80]!r}; leave it out to "
+            "begin at the first page"
+        ) from error
+    kinds = [each.by.type.python_type for each in order]
+    fits = len(values) == len(kinds) and all(map(isinstance, values, kinds))
+    if names != [each.by.key for each in order] or not fits:
+        raise ConfigError(
+            "after: belongs to a list that is sorted otherwise; leave it out to begin at the first "
+            "page"
+        )
+    return values

@@ -1,0 +1,173 @@
+"""Tables of what has happened: signals, executions, alerts, backtests, changes."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from engine.store.base import Amount, Base, Counter, Document, Id, Moment, Words
+
+__all__ = ["Alert", "AuditEntry", "BacktestJob", "Execution", "Setting", "Signal"]
+
+
+class Signal(Base):
+    """What a strategy wanted, and what became of it; kept for 90 days.
+
+    Attributes:
+        id: Made from instance, slice and number.
+        strategy_id: Who.
+        at_ms: Close of the candle it was decided on.
+        action: ``BUY``, ``SELL``, ``CLOSE`` or ``HOLD``.
+        code: ``accepted``, or why it was refused.
+        quantity: As wanted; None: as its sizing says.
+        confidence: From 0 to 1.
+        reason: In the strategy's words.
+    """
+
+    __tablename__ = "strategy_signals"
+    __table_args__ = (Index(None, "strategy_id", "at_ms", "id"), Index(None, "at_ms"))
+
+    id: Mapped[Words] = mapped_column(primary_key=True)
+    strategy_id: Mapped[Id] = mapped_column(ForeignKey("strategies.id"))
+    at_ms: Mapped[Moment]
+    action: Mapped[Id]
+    code: Mapped[Id]
+    quantity: Mapped[Amount | None]
+    confidence: Mapped[Amount]
+    reason: Mapped[Words]
+
+
+class Execution(Base):
+    """One strategy at one interval: there is one row, so one engine executed it.
+
+    Attributes:
+        strategy_id: Who.
+        interval_ms: Close of the candle.
+        worker: Engine that executed it.
+        duration_us: How long it took.
+        result: ``success``, ``failed``, ``skipped`` or ``no_signal``.
+        subscribers: Accounts that followed.
+        trades: Orders that came of it.
+    """
+
+    __tablename__ = "strategy_executions"
+    __table_args__ = (
+        PrimaryKeyConstraint("strategy_id", "interval_ms"),
+        CheckConstraint("result IN ('success', 'failed', 'skipped', 'no_signal')", name="result"),
+    )
+
+    strategy_id: Mapped[Id] = mapped_column(ForeignKey("strategies.id"))
+    interval_ms: Mapped[Moment]
+    worker: Mapped[Id]
+    duration_us: Mapped[Moment]
+    result: Mapped[Id]
+    subscribers: Mapped[int]
+    trades: Mapped[int]
+
+
+class Alert(Base):
+    """Something somebody should look at.
+
+    Attributes:
+        id: In the order they came.
+        at_ms: When.
+        level: ``info``, ``warning`` or ``error``.
+        strategy_id: About which strategy; None: about the engine.
+        owner_id: Who sees it; None: admins.
+        title: One line.
+        text: The rest.
+        acknowledged_ms: When somebody did; None: nobody did.
+        acknowledged_by: Who.
+    """
+
+    __tablename__ = "alerts"
+    __table_args__ = (CheckConstraint("level IN ('info', 'warning', 'error')", name="level"),)
+
+    id: Mapped[Counter]
+    at_ms: Mapped[Moment] = mapped_column(index=True)
+    level: Mapped[Id]
+    strategy_id: Mapped[Id | None] = mapped_column(ForeignKey("strategies.id"), index=True)
+    owner_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"), index=True)
+    title: Mapped[Words]
+    text: Mapped[Words]
+    acknowledged_ms: Mapped[Moment | None]
+    acknowledged_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
+
+
+class BacktestJob(Base):
+    """A backtest somebody asked for.
+
+    Attributes:
+        id: Random.
+        owner_id: Whose.
+        config: The run.
+        status: ``waiting``, ``running``, ``done``, ``failed`` or ``canceled``.
+        progress: Part that is done, from 0 to 1, as decimal text.
+        report: What came of it; None until it is done.
+        error: Why it failed; empty otherwise.
+        created_ms: When.
+        ended_ms: When; None until then.
+    """
+
+    __tablename__ = "backtests"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('waiting', 'running', 'done', 'failed', 'canceled')", name="status"
+        ),
+        Index(None, "owner_id", "created_ms", "id"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    owner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    config: Mapped[Document]
+    status: Mapped[Id]
+    progress: Mapped[Amount]
+    report: Mapped[Document | None]
+    error: Mapped[Words]
+    created_ms: Mapped[Moment]
+    ended_ms: Mapped[Moment | None]
+
+
+class Setting(Base):
+    """A setting that is changed while Chorus runs.
+
+    Attributes:
+        key: Its name.
+        value: ``{"value": ...}``.
+        version: Raised by every change.
+        updated_ms: When.
+        updated_by: By whom; None: by Chorus itself.
+    """
+
+    __tablename__ = "settings"
+
+    key: Mapped[Id] = mapped_column(primary_key=True)
+    value: Mapped[Document]
+    version: Mapped[int] = mapped_column(default=1)
+    updated_ms: Mapped[Moment]
+    updated_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
+
+
+class AuditEntry(Base):
+    """A change somebody made; never changed, never deleted.
+
+    Attributes:
+        id: In the order they came.
+        at_ms: When.
+        user_id: Who; None: Chorus itself.
+        action: ``create``, ``update``, ``delete``, ``start`` and so on.
+        kind: Of what: the name of its table.
+        object_id: Which.
+        change: What changed; no secrets.
+    """
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index(None, "kind", "object_id"),)
+
+    id: Mapped[Counter]
+    at_ms: Mapped[Moment] = mapped_column(index=True)
+    user_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"), index=True)
+    action: Mapped[Id]
+    kind: Mapped[Id]
+    object_id: Mapped[Words]
+    change: Mapped[Document]

@@ -1,0 +1,200 @@
+"""The database: opened, brought to this version's tables, read and written in transactions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from engine.errors import ConfigError, StoreError
+from engine.store.migrations import upgrade
+
+__all__ = ["DEFAULT_FILE", "Store"]
+
+DEFAULT_FILE: Final = "chorus.db"
+
+BUSY_MS: Final = 5_000
+"""How long one waits for another who writes to the same SQLite file."""
+
+_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+_WRITES: Final = "chorus_writes"
+
+_CAUSES: Final = [
+    (
+        r"database is locked|lock timeout|could not obtain lock",
+        "is locked by another process; end that, or try again",
+    ),
+    (
+        r"database or disk is full|No space left|disk full",
+        "has no room left; nothing of the change was written; make room and try again",
+    ),
+    (r"readonly database|read-only", "cannot be written to; change its permissions"),
+    (
+        r"not a database|malformed|disk image",
+        "is damaged or no SQLite database; put a backup in its place",
+    ),
+    (
+        r"unable to open database file|permission denied",
+        "cannot be opened; check that its folder exists and may be written to",
+    ),
+    (
+        r"connection (failed|refused|timeout)|could not connect|server closed|terminating",
+        "cannot be reached; check that the server runs and the address is right",
+    ),
+    (r"password authentication failed|no password", "refuses the user or the password"),
+]
+
+
+class Store:
+    """One database, for every thread of a process.
+
+    Objects read in a transaction may be kept after it; they are not followed any more.
+
+    Attributes:
+        name: The address without its password, for messages.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.name = name
+        self._engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+
+    @classmethod
+    def open(cls, address: str | Path) -> Self:
+        """Open a database and migrate it; makes an SQLite file that is not there.
+
+        Args:
+            address: A file, or ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``.
+
+        Raises:
+            ConfigError: The address is none.
+            StoreError: It cannot be opened or migrated, or is of a newer version of Chorus.
+        """
+        url = _url_of(address)
+        name = url.render_as_string(hide_password=True)
+        engine = _engine_of(url)
+        store = cls(engine, name)
+        try:
+            with store._transaction(writes=True) as connection:
+                upgrade(connection, name)
+        except BaseException:
+            engine.dispose()
+            raise
+        return store
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Read in one transaction, which sees one state of everything.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        with self._told(), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Read and write in one transaction: at the end all of it is on the disk, or nothing.
+
+        Raises:
+            StoreError: The database cannot be written; nothing was.
+            IntegrityError: A constraint of a table forbids it; nothing was written. Whoever writes
+                knows what that means for its callers.
+        """
+        session = Session(self._writing, expire_on_commit=False)
+        with self._told(), session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        engine = self._writing if writes else self._engine
+        with self._told(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of an error of the database what it means and what to do."""
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise StoreError(f"store {self.name!r}: {_cause_of(error)}") from error
+
+
+def _cause_of(error: DBAPIError) -> str:
+    text = " ".join(str(error.orig).split())
+    for pattern, cause in _CAUSES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return f"{cause} ({text})"
+    return text
+
+
+def _url_of(address: str | Path) -> URL:
+    text = str(address)
+    if "://" not in text:
+        return URL.create(_DRIVERS["sqlite"], database=text)
+    try:
+        url = make_url(text)
+        kind = url.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise ConfigError(f"store: not an address: {error}") from error
+    if kind not in _DRIVERS:
+        raise ConfigError(
+            f"store: needs a file, sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, "
+            f"got {url.render_as_string(hide_password=True)!r}"
+        )
+    if kind == "sqlite" and not url.database:
+        raise ConfigError("store: needs a file, sqlite:///FILE; one in memory would be lost")
+    return url.set(drivername=_DRIVERS[kind])
+
+
+def _engine_of(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own transactions would begin too late and end at the first change of a table.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for setting in (
+            f"busy_timeout = {BUSY_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",  # what was acknowledged is there after a power cut
+            "foreign_keys = ON",
+        ):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Whoever means to write says so at first: two who read and then write would both fail.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
