@@ -12,7 +12,7 @@ import pytest
 from engine.store import Store
 from tests.servers import postgres_server
 
-KINDS = ["sqlite", "postgresql"]
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="session")
