@@ -1,5 +1,6 @@
 """The plugin SDK and the built-in strategy types."""
 
+from engine.catalog.compatibility import Compatibility
 from engine.errors import StrategyError
 from engine.instance.services import StrategyServices
 from engine.types import Candle, Fill, OrderType, Side, Tick
@@ -8,6 +9,7 @@ from strategies.base import Strategy, StrategyMetadata
 
 __all__ = [
     "Candle",
+    "Compatibility",
     "Fill",
     "IndicatorSpec",
     "OrderType",

@@ -1,5 +1,6 @@
 """Discovery of strategy types in plugin files."""
 
+from engine.catalog.compatibility import Compatibility
 from engine.catalog.discovery import (
     BrokenPlugin,
     Catalog,
@@ -13,6 +14,7 @@ from engine.catalog.plugin import StrategyMetadata, StrategyPlugin
 __all__ = [
     "BrokenPlugin",
     "Catalog",
+    "Compatibility",
     "LoadedType",
     "StrategyMetadata",
     "StrategyPlugin",

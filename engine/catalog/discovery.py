@@ -34,9 +34,11 @@ __all__ = [
     "BrokenPlugin",
     "Catalog",
     "LoadedType",
+    "collect",
     "default_folders",
     "discover",
     "load_file",
+    "plugin_files",
 ]
 
 _MARKER = "chorus_strategy"
@@ -124,9 +126,14 @@ def discover(folders: Iterable[str | Path]) -> Catalog:
     Raises:
         ConfigError: A folder does not exist.
     """
+    return collect(plugin_files(folders))
+
+
+def collect(files: Iterable[Path]) -> Catalog:
+    """Load plugin files; as `discover`, of files that were found by `plugin_files`."""
     types: dict[str, LoadedType] = {}
     broken: list[BrokenPlugin] = []
-    for file in _plugin_files(folders):
+    for file in files:
         try:
             loaded = load_file(file)
         except PluginError as error:
@@ -146,7 +153,12 @@ def discover(folders: Iterable[str | Path]) -> Catalog:
     return Catalog(dict(sorted(types.items())), broken)
 
 
-def _plugin_files(folders: Iterable[str | Path]) -> Iterator[Path]:
+def plugin_files(folders: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield the plugin files of some folders, in order, none twice.
+
+    Raises:
+        ConfigError: A folder does not exist.
+    """
     seen: dict[Path, None] = {}
     for folder in folders:
         place = Path(folder).resolve()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
+from engine.catalog.compatibility import Compatibility
+
 if TYPE_CHECKING:
     from engine.config import StrategyConfig
     from engine.instance.services import StrategyServices
@@ -30,6 +32,7 @@ class StrategyMetadata(msgspec.Struct, frozen=True):
         version: Raise it when stored state of an older version can no longer be read.
         author: Who answers questions about it.
         tags: Free words for searching.
+        compatibility: What it is made for.
     """
 
     type: str
@@ -38,6 +41,7 @@ class StrategyMetadata(msgspec.Struct, frozen=True):
     version: str = "1.0"
     author: str = ""
     tags: tuple[str, ...] = ()
+    compatibility: Compatibility = Compatibility()
 
 
 class StrategyPlugin(Protocol):

@@ -33,11 +33,13 @@ def build(
             the paper venue's fine steps, as in the order manager.
 
     Raises:
-        ConfigError: Parameters, indicators or symbols are not usable; the message names the field.
+        ConfigError: Parameters, indicators or symbols are not usable, or the type is not made for
+            such a strategy; the message names the field.
     """
     parameters = check_parameters(loaded.cls, config.parameters, strategy=config.id)
     rules = {symbol: find_instrument(symbol, instruments or {}) for symbol in config.symbols}
     _check_currency(config, rules)
+    _check_compatibility(config, loaded, capital)
     try:
         manager = IndicatorManager(loaded.cls.indicator_specs(config, parameters))
     except IndicatorError as error:
@@ -51,6 +53,14 @@ def build(
         parameters=parameters,
         code_hash=loaded.code_hash,
     )
+
+
+def _check_compatibility(config: StrategyConfig, loaded: LoadedType, capital: Decimal) -> None:
+    problems = loaded.metadata.compatibility.problems(config, capital=capital)
+    if problems:
+        raise ConfigError(
+            "\n".join(f"strategy {config.id!r} ({config.type}): {each}" for each in problems)
+        )
 
 
 def _check_currency(config: StrategyConfig, rules: Mapping[str, Instrument]) -> None:
