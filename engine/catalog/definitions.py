@@ -21,6 +21,7 @@ from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundEr
 from engine.instance.parameters import check_parameters
 from engine.store import Definition, DefinitionVersion, Store
 from engine.store.paging import Order, Page, take_page
+from indicators import IndicatorError, IndicatorManager
 
 __all__ = ["Change", "Definitions", "Draft", "Visibility"]
 
@@ -394,7 +395,12 @@ class Definitions:
                 f"defaults: {', '.join(misplaced)} can only be said of a strategy; take that out"
             )
         config = _tried(strategy_type, defaults)
-        check_parameters(loaded.cls, config.parameters, strategy="defaults")
+        parameters = check_parameters(loaded.cls, config.parameters, strategy="defaults")
+        if config.rules is not None:
+            try:
+                IndicatorManager(loaded.cls.indicator_specs(config, parameters))
+            except IndicatorError as error:
+                raise ConfigError(f"defaults.indicators: {error}") from error
         problems = sorted(Draft7Validator(schema).iter_errors(config.parameters), key=str)
         if problems:
             first = problems[0]

@@ -37,6 +37,8 @@ def check_parameters(
     problems = _unknown(schema, filled)
     validator = Draft7Validator(schema)
     for error in sorted(validator.iter_errors(filled), key=lambda error: str(error.json_path)):
+        if problems and error.validator == "additionalProperties" and not error.path:
+            continue  # said above, with the nearest name
         place = error.json_path.removeprefix("$").removeprefix(".")
         problems.append(f"parameters{'.' if place else ''}{place}: {error.message}")
     if problems:
@@ -51,7 +53,7 @@ def check_parameters(
 
 def _unknown(schema: Mapping[str, Any], filled: Mapping[str, Any]) -> list[str]:
     """Refuse unknown names even where the schema forgot to: a typo must not be ignored."""
-    if "additionalProperties" in schema or "patternProperties" in schema:
+    if schema.get("additionalProperties", False) is not False or "patternProperties" in schema:
         return []
     known = list(schema.get("properties", {}))
     problems = []

@@ -24,8 +24,8 @@ ANN, BOB, ADMIN = (
 RULES = {
     "timeframe": "15m",
     "indicators": {"rsi": {"period": 14}},
-    "rules": {"entry": {"condition": "rsi < low"}, "exit": {"condition": "rsi > 70"}},
-    "parameters": {"low": 30},
+    "rules": {"entry": {"condition": "rsi < floor"}, "exit": {"condition": "rsi > 70"}},
+    "parameters": {"floor": 30},
 }
 CATALOG = discover(default_folders())
 
@@ -63,13 +63,13 @@ def test_what_was_said_is_found_again(definitions: Definitions) -> None:
 
 def test_every_version_stays_as_it_was(definitions: Definitions) -> None:
     made = definitions.create(a_draft(), ANN)
-    lower = {**RULES, "parameters": {"low": 20}}
+    lower = {**RULES, "parameters": {"floor": 20}}
     definitions.update(made.id, Change(defaults=lower, note="lower"), ANN)
     definitions.update(made.id, Change(name="only a name"), ANN)
     back = definitions.roll_back(made.id, 1, ANN)
     assert (back.newest, back.version, back.name) == (3, 4, "only a name")
     versions = definitions.versions(made.id, ANN)
-    assert [v.defaults["parameters"]["low"] for v in versions] == [30, 20, 30]
+    assert [v.defaults["parameters"]["floor"] for v in versions] == [30, 20, 30]
     assert [v.is_rollback for v in versions] == [True, False, False]
     assert versions[0].sha256 == versions[2].sha256 != versions[1].sha256
     assert definitions.version(made.id, 2, ANN).note == "lower"
@@ -165,13 +165,15 @@ def test_lists_are_filtered_and_sorted(definitions: Definitions) -> None:
         ({"strategy_type": "RULEZ"}, "did you mean 'RULES'"),
         ({"schema": {"type": "objekt"}}, r"schema: is no JSON Schema \(Draft 7\)"),
         (
-            {"schema": {"properties": {"low": {"maximum": 10}}}},
-            r"defaults.parameters.low: .*maximum",
+            {"schema": {"properties": {"floor": {"maximum": 10}}}},
+            r"defaults.parameters.floor: .*maximum",
         ),
         ({"defaults": {**RULES, "id": "x"}}, "defaults: id can only be said of a strategy"),
         ({"defaults": {**RULES, "type": "EMA_CROSS"}}, "defaults.type: must be 'RULES'"),
         ({"defaults": {**RULES, "timeframe": "7q"}}, "defaults.*timeframe"),
-        ({"defaults": {**RULES, "parameters": {"low": "thirty"}}}, "parameters.low"),
+        ({"defaults": {**RULES, "parameters": {"floor": "thirty"}}}, "parameters.floor"),
+        ({"defaults": {**RULES, "parameters": {"low": 30}}}, "'low' already means something"),
+        ({"defaults": {**RULES, "indicators": {"rsi": {"period": 0}}}}, "indicators"),
         ({"key": "no spaces"}, "key: .*got 'no spaces'"),
         ({"key": ""}, "key: "),
     ],

@@ -1,0 +1,188 @@
+"""Accounts: where orders are placed, and whose they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from engine.access import Caller
+from engine.audit import record
+from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError
+from engine.money import plain
+from engine.store import Account, Store
+from engine.store.paging import Order, Page, take_page
+
+__all__ = ["Accounts", "usable_account"]
+
+_CURRENCY: Final = re.compile(r"[A-Z0-9]{2,16}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
+
+
+class Accounts:
+    """Reads and writes accounts; the only one who writes their table.
+
+    A user sees and uses its own, an admin everybody's.
+
+    Args:
+        store: Where they are kept.
+        clock: Milliseconds UTC.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def create(
+        self, name: str, balances: Mapping[str, Decimal], caller: Caller, *, account_id: str = ""
+    ) -> Account:
+        """Open a paper account.
+
+        Args:
+            name: For people; unique among the owner's.
+            balances: What it begins with, by currency; above zero.
+            caller: Whose it will be.
+            account_id: Its id; random by default.
+
+        Raises:
+            ForbiddenError: The caller may only look.
+            ConfigError: Name or balances are not usable.
+            ConflictError: There is one of that name or id.
+        """
+        owner_id = _owner(caller)
+        _check(name, balances)
+        account = Account(
+            id=account_id or secrets.token_hex(8),
+            owner_id=owner_id,
+            name=name,
+            venue="paper",
+            balances={currency: plain(amount) for currency, amount in balances.items()},
+            created_ms=self._clock(),
+        )
+        try:
+            with self._store.write() as session:
+                session.add(account)
+                change = {"name": name, "venue": "paper", "balances": account.balances}
+                self._record(session, caller, "create", account, change)
+        except IntegrityError as error:
+            raise ConflictError(
+                f"account {name!r}: there is one of that name already; choose another"
+            ) from error
+        return account
+
+    def get(self, account_id: str, caller: Caller) -> Account:
+        """Return an account.
+
+        Raises:
+            NotFoundError: There is none of that id, or not for the caller.
+        """
+        with self._store.read() as session:
+            return _seen(session, account_id, caller)
+
+    def page(self, caller: Caller, *, after: str | None = None, limit: int = 100) -> Page[Account]:
+        """Return some of the accounts a caller sees, the oldest first.
+
+        Raises:
+            ConfigError: As `take_page`.
+        """
+        order = [Order(Account.created_ms), Order(Account.id)]
+        query = select(Account).where(_visible_to(caller))
+        with self._store.read() as session:
+            return take_page(session, query, order, after=after, limit=limit)
+
+    def enable(
+        self, account_id: str, caller: Caller, *, is_enabled: bool, if_version: int | None = None
+    ) -> Account:
+        """Let new strategies trade with an account, or no more.
+
+        Raises:
+            ForbiddenError: The caller may only look.
+            NotFoundError: There is no such account, or not for the caller.
+            ConflictError: It has another version by now.
+        """
+        _owner(caller)
+        with self._store.write() as session:
+            account = _seen(session, account_id, caller)
+            session.refresh(account, with_for_update=True)
+            if if_version is not None and account.version != if_version:
+                raise ConflictError(
+                    f"account {account.name!r}: has version {account.version} by now, not "
+                    f"{if_version}; read it again and repeat the change"
+                )
+            change = {"is_enabled": [account.is_enabled, is_enabled]}
+            account.is_enabled = is_enabled
+            account.version += 1
+            self._record(session, caller, "update", account, change)
+        return account
+
+    def _record(
+        self,
+        session: Session,
+        caller: Caller,
+        action: str,
+        account: Account,
+        change: dict[str, Any],
+    ) -> None:
+        record(
+            session,
+            caller,
+            action=action,
+            kind="accounts",
+            object_id=account.id,
+            change=change,
+            at_ms=self._clock(),
+        )
+
+
+def usable_account(session: Session, account_id: str, caller: Caller) -> Account:
+    """Return an account a caller may let a strategy trade with.
+
+    Raises:
+        ConfigError: There is none, not for the caller, or it is disabled.
+    """
+    try:
+        account = _seen(session, account_id, caller)
+    except NotFoundError as error:
+        raise ConfigError(f"account: {error}") from error
+    if not account.is_enabled:
+        raise ConfigError(f"account: {account.name!r} is disabled; enable it, or use another")
+    return account
+
+
+def _owner(caller: Caller) -> str:
+    if caller.user_id is None or not caller.may("trader"):
+        raise ForbiddenError("accounts: needs the role trader or admin")
+    return caller.user_id
+
+
+def _check(name: str, balances: Mapping[str, Decimal]) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            "name: needs 1 to 64 letters, digits, blanks, '_', '.' or '-', a letter or digit "
+            f"first, got {name[:80]!r}"
+        )
+    if not balances:
+        raise ConfigError("balances: need one currency at least, e.g. USDT")
+    for currency, amount in balances.items():
+        if _CURRENCY.fullmatch(currency) is None:
+            raise ConfigError(f"balances: {currency[:20]!r} is no currency, e.g. USDT")
+        if not (amount.is_finite() and 0 < amount < Decimal("1e20")):
+            raise ConfigError(f"balances.{currency}: must be above 0 and below 1e20, got {amount}")
+
+
+def _visible_to(caller: Caller) -> ColumnElement[bool]:
+    return true() if caller.is_admin else Account.owner_id == caller.user_id
+
+
+def _seen(session: Session, account_id: str, caller: Caller) -> Account:
+    query = select(Account).where(Account.id == account_id, _visible_to(caller))
+    found = session.scalars(query).first()
+    if found is None:
+        raise NotFoundError(f"account {account_id!r}: there is none")
+    return found

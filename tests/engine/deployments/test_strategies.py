@@ -1,0 +1,227 @@
+"""What is deployed is what was asked for, or refused with the field; others do not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from engine.catalog.definitions import Change, Draft
+from engine.config import StrategyConfig
+from engine.deployments import NewStrategy
+from engine.errors import ChorusError, ConflictError, ForbiddenError, NotFoundError
+from engine.store import AuditEntry, Subscription
+from tests.engine.deployments.conftest import ADMIN, ANN, BOB, EVE, Desk
+
+EMA = {"symbol": "BTC/USDT", "timeframe": "15m", "parameters": {"fast_period": 5}}
+
+
+def new(**changes: Any) -> NewStrategy:
+    fields = {"id": "one", "definition": "builtin-ema_cross", "account": "a-ann", "config": EMA}
+    return NewStrategy(**{**fields, **changes})
+
+
+def test_a_strategy_is_found_as_it_was_deployed(desk: Desk) -> None:
+    made = desk.strategies.create(new(), ANN)
+    found = desk.strategies.get("one", ANN)
+    assert (found.desired, found.version, found.definition_number) == ("running", 1, 1)
+    assert found.config == made.config
+    config = StrategyConfig.model_validate(found.config)
+    assert (config.id, config.type, config.account) == ("one", "EMA_CROSS", "a-ann")
+    assert (config.symbol, config.timeframe) == ("BTC/USDT", "15m")
+    assert config.parameters == {"fast_period": 5}
+
+
+def test_the_definitions_defaults_are_taken_where_nothing_is_said(desk: Desk) -> None:
+    defaults = {
+        "timeframes": ["1m"],
+        "parameters": {"fast_period": 3, "slow_period": 9},
+        "risk": {"stop_loss": 0.02, "take_profit": 0.04},
+    }
+    mine = desk.definitions.create(
+        Draft(key="mine", strategy_type="EMA_CROSS", defaults=defaults), ANN
+    )
+    given = {**EMA, "risk": {"stopLoss": 0.01}}
+    desk.strategies.create(new(definition=mine.id, config=given), ANN)
+    config = StrategyConfig.model_validate(desk.strategies.get("one", ANN).config)
+    assert config.timeframes == ("15m",)
+    assert config.parameters == {"fast_period": 5, "slow_period": 9}
+    assert (config.risk.stop_loss, config.risk.take_profit) == (Decimal("0.01"), Decimal("0.04"))
+
+
+def test_it_keeps_the_version_of_its_definition(desk: Desk) -> None:
+    mine = desk.definitions.create(Draft(key="mine", strategy_type="EMA_CROSS"), ANN)
+    desk.strategies.create(new(definition=mine.id), ANN)
+    narrow = {"type": "object", "properties": {"fast_period": {"maximum": 4}}}
+    desk.definitions.update(mine.id, Change(schema=narrow), ANN)
+    assert desk.strategies.get("one", ANN).definition_number == 1
+    with pytest.raises(ChorusError, match=r"config.parameters.fast_period: 5 is greater"):
+        desk.strategies.create(new(id="two", definition=mine.id), ANN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"definition": "nope"}, "definition 'nope': there is none"),
+        ({"account": "a-bob"}, "account: account 'a-bob': there is none"),
+        ({"account": "nope"}, "account: account 'nope': there is none"),
+        ({"id": "no blanks"}, "config.id: "),
+        ({"config": {**EMA, "id": "x"}}, "config: id is said beside it"),
+        ({"config": {**EMA, "fancy": 1}}, "config.fancy: "),
+        ({"config": {**EMA, "parameters": {"fast_perod": 5}}}, "did you mean 'fast_period'"),
+        ({"config": {**EMA, "parameters": {"fast_period": "x"}}}, "parameters.fast_period"),
+        ({"config": {**EMA, "symbol": "XRP/USDT"}}, "streams: paper:XRP/USDT:15m is not in the"),
+        ({"config": {**EMA, "timeframe": "1h"}}, "streams: paper:BTC/USDT:1h is not in the feed"),
+        (
+            {"config": {**EMA, "symbol": "ETH/BTC", "timeframe": "1m"}},
+            "account: ETH/BTC is paid in BTC, but the account holds only USDT",
+        ),
+        ({"config": {**EMA, "capital": -1}}, "config.capital: "),
+    ],
+)
+def test_what_could_not_run_is_refused_with_the_field_and_leaves_nothing(
+    desk: Desk, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ChorusError, match=message):
+        desk.strategies.create(new(**changes), ANN)
+    assert desk.strategies.page(ADMIN).items == []
+
+
+def test_a_disabled_definition_or_account_is_not_used(desk: Desk) -> None:
+    desk.definitions.enable("builtin-ema_cross", ADMIN, is_enabled=False)
+    with pytest.raises(ChorusError, match="definition: 'ema_cross' is disabled"):
+        desk.strategies.create(new(), ANN)
+    desk.definitions.enable("builtin-ema_cross", ADMIN, is_enabled=True)
+    desk.accounts.enable("a-ann", ANN, is_enabled=False)
+    with pytest.raises(ChorusError, match="account: 'u-ann' is disabled"):
+        desk.strategies.create(new(), ANN)
+
+
+CALLS: dict[str, Callable[[Desk, Any], object]] = {
+    "get": lambda desk, caller: desk.strategies.get("one", caller),
+    "pause": lambda desk, caller: desk.strategies.set_desired("one", "paused", caller),
+    "update": lambda desk, caller: desk.strategies.set_parameters(
+        "one", {"stop_loss": 0.1}, caller
+    ),
+    "delete": lambda desk, caller: desk.strategies.delete("one", caller),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_another_users_strategy_is_not_there(desk: Desk, call: str) -> None:
+    desk.strategies.create(new(), ANN)
+    for caller in (BOB, EVE):
+        with pytest.raises(NotFoundError, match="strategy 'one': there is none"):
+            CALLS[call](desk, caller)
+        assert desk.strategies.page(caller).items == []
+    assert desk.strategies.get("one", ADMIN).version == 1
+
+
+def test_who_may_only_look_changes_nothing(desk: Desk) -> None:
+    with pytest.raises(ForbiddenError, match="needs the role trader"):
+        desk.strategies.create(new(), EVE)
+    with pytest.raises(ForbiddenError, match="needs the role trader"):
+        desk.accounts.create("mine", {"USDT": Decimal(1)}, EVE)
+
+
+def test_an_id_is_taken_for_good(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="'one': the id is taken"):
+            desk.strategies.create(new(account="a-bob"), BOB)
+        if desk.strategies.page(ANN).items:
+            desk.strategies.delete("one", ANN)
+    with pytest.raises(NotFoundError):
+        desk.strategies.set_desired("one", "running", ANN)
+
+
+def test_what_is_wanted_changes_and_wanting_it_again_does_not(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    desk.strategies.create(new(id="two"), ANN)
+    paused = desk.strategies.set_desired("one", "paused", ANN)
+    assert (paused.desired, paused.version) == ("paused", 2)
+    assert desk.strategies.set_desired("one", "paused", ANN).version == 2
+    desk.strategies.set_desired("two", "stopped", ANN)
+    assert [s.id for s in desk.strategies.all_desired()] == ["one"]
+    assert [s.id for s in desk.strategies.page(ANN, desired="stopped").items] == ["two"]
+
+
+def test_parameters_change_while_it_runs_within_their_bounds(desk: Desk) -> None:
+    rules = {
+        "symbol": "BTC/USDT",
+        "timeframe": "1m",
+        "indicators": {"rsi": {"period": 14}},
+        "rules": {"entry": {"condition": "rsi < floor"}, "exit": {"condition": "rsi > 70"}},
+        "parameters": {"floor": 30},
+    }
+    desk.strategies.create(new(definition="builtin-rules", config=rules), ANN)
+    changed = desk.strategies.set_parameters("one", {"floor": 25}, ANN)
+    assert changed.config["parameters"] == {"floor": 25}
+    for changes in ({"flour": 25}, {"floor": "x"}):
+        with pytest.raises(ChorusError):
+            desk.strategies.set_parameters("one", changes, ANN)
+    assert desk.strategies.get("one", ANN).version == 2
+    with pytest.raises(ConflictError, match="has version 2 by now, not 1"):
+        desk.strategies.set_parameters("one", {"floor": 20}, ANN, if_version=1)
+
+
+def test_of_many_changes_of_one_version_one_is_made(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+
+    def pause(_: int) -> bool:
+        try:
+            desk.strategies.set_desired("one", "paused", ANN, if_version=1)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(pause, range(8))) == 1
+
+
+def test_one_that_others_follow_is_deleted_only_by_force(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    with desk.store.write() as session:
+        fields = {"strategy_id": "one", "capital": Decimal(10), "risk": {}, "created_ms": 0}
+        session.add(
+            Subscription(id="s1", owner_id="u-bob", account_id="a-bob", status="active", **fields)
+        )
+    with pytest.raises(ConflictError, match="1 subscriptions of others follow it"):
+        desk.strategies.delete("one", ANN)
+    assert desk.strategies.delete("one", ANN, is_forced=True).desired == "stopped"
+
+
+def test_lists_come_in_pages_as_asked_for(desk: Desk) -> None:
+    for number in range(7):
+        desk.strategies.create(new(id=f"s{number}"), ANN)
+    for sort in ("created", "-created", "id", "-id", "updated"):
+        first = desk.strategies.page(ANN, sort=sort, limit=4)
+        rest = desk.strategies.page(ANN, sort=sort, limit=4, after=first.next)
+        ids = [s.id for s in (*first.items, *rest.items)]
+        assert ids == sorted(ids, reverse=sort.startswith("-"))
+        assert len(ids) == 7
+    with pytest.raises(ChorusError, match="sort: must be one of"):
+        desk.strategies.page(ANN, sort="config")
+
+
+def test_every_change_is_in_the_audit_log_and_nothing_else(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    desk.strategies.set_desired("one", "paused", ADMIN)
+    for bad in (new(), new(id="x", account="nope")):
+        with pytest.raises(ChorusError):
+            desk.strategies.create(bad, ANN)
+    desk.strategies.delete("one", ANN)
+    with desk.store.read() as session:
+        query = select(AuditEntry).where(AuditEntry.kind == "strategies").order_by(AuditEntry.id)
+        entries = [(e.user_id, e.action, e.object_id) for e in session.scalars(query)]
+        changes = [e.change for e in session.scalars(query)]
+    assert entries == [
+        ("u-ann", "create", "one"),
+        ("u-admin", "update", "one"),
+        ("u-ann", "delete", "one"),
+    ]
+    assert changes[1] == {"desired": ["running", "paused"]}
