@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from engine.errors import ForbiddenError
+
 __all__ = ["CHORUS", "Caller", "Role"]
 
 Role = Literal["viewer", "trader", "admin"]
@@ -33,6 +35,21 @@ class Caller(msgspec.Struct, frozen=True):
     def may(self, role: Role) -> bool:
         """Tell whether it may do what this role may."""
         return _RANKS[self.role] >= _RANKS[role]
+
+    def require(self, role: Role, what: str) -> None:
+        """Check that it may do what this role may.
+
+        Args:
+            role: The least of the roles that may.
+            what: What it would do, for the message.
+
+        Raises:
+            ForbiddenError: It may not.
+        """
+        if not self.may(role):
+            raise ForbiddenError(
+                f"{what}: needs the role {role} or more, you have {self.role}; ask an admin"
+            )
 
 
 CHORUS: Final = Caller(None, "admin")

@@ -15,6 +15,7 @@ __all__ = [
     "NotFoundError",
     "PluginError",
     "RuleError",
+    "StaleError",
     "StoppedError",
     "StoreError",
     "StrategyError",
@@ -85,6 +86,10 @@ class ForbiddenError(ChorusError):
 
 class ConflictError(ChorusError):
     """Somebody else was first: a name is taken, or the thing has changed meanwhile."""
+
+
+class StaleError(ConflictError):
+    """The thing has changed since whoever asks has read it."""
 
 
 class TradingError(ChorusError):

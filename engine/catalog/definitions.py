@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine.access import CHORUS, Caller
 from engine.catalog.discovery import Catalog, LoadedType
 from engine.config import StrategyConfig
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError
+from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
 from engine.instance.parameters import check_parameters
 from engine.store import Definition, DefinitionVersion, Store
 from engine.store.paging import Order, Page, take_page
@@ -170,9 +170,11 @@ class Definitions:
         """Make a definition, with its first version.
 
         Raises:
+            ForbiddenError: The caller may only look.
             ConfigError: It would not make strategies that can run; the message names the field.
             ConflictError: The key is taken.
         """
+        caller.require("trader", "to make a definition")
         schema = self._checked(draft.strategy_type, draft.schema, draft.defaults)
         self._require_key(draft.key)
         now = self._clock()
@@ -217,7 +219,7 @@ class Definitions:
             NotFoundError: There is no such definition, or not for the caller.
             ForbiddenError: It is somebody else's.
             ConfigError: It would not make strategies that can run any more.
-            ConflictError: It has another version by now.
+            StaleError: It has another version by now.
         """
         with self._store.write() as session:
             definition = self._owned(session, definition_id, caller, if_version)
@@ -329,6 +331,7 @@ class Definitions:
         self, session: Session, definition_id: str, caller: Caller, if_version: int | None
     ) -> Definition:
         definition = self._seen(session, definition_id, caller)
+        caller.require("trader", "to change a definition")
         if not (caller.is_admin or definition.owner_id == caller.user_id):
             raise ForbiddenError(
                 f"definition {definition.key!r}: belongs to somebody else; make one of your own"
@@ -336,7 +339,7 @@ class Definitions:
         # Whoever else changes it now waits here, and then finds the other version.
         session.refresh(definition, with_for_update=True)
         if if_version is not None and definition.version != if_version:
-            raise ConflictError(
+            raise StaleError(
                 f"definition {definition.key!r}: has version {definition.version} by now, not "
                 f"{if_version}; read it again and repeat the change"
             )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.access import Caller
 from engine.audit import record
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError
+from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
 from engine.money import plain
 from engine.store import Account, Store
 from engine.store.paging import Order, Page, take_page
@@ -104,14 +104,14 @@ class Accounts:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such account, or not for the caller.
-            ConflictError: It has another version by now.
+            StaleError: It has another version by now.
         """
         _owner(caller)
         with self._store.write() as session:
             account = _seen(session, account_id, caller)
             session.refresh(account, with_for_update=True)
             if if_version is not None and account.version != if_version:
-                raise ConflictError(
+                raise StaleError(
                     f"account {account.name!r}: has version {account.version} by now, not "
                     f"{if_version}; read it again and repeat the change"
                 )
@@ -156,8 +156,9 @@ def usable_account(session: Session, account_id: str, caller: Caller) -> Account
 
 
 def _owner(caller: Caller) -> str:
-    if caller.user_id is None or not caller.may("trader"):
-        raise ForbiddenError("accounts: needs the role trader or admin")
+    caller.require("trader", "to open or change an account")
+    if caller.user_id is None:
+        raise ForbiddenError("accounts: belong to users, not to Chorus itself")
     return caller.user_id
 
 

@@ -24,7 +24,7 @@ from engine.deployments.configuration import (
     written,
 )
 from engine.deployments.served import Served
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError
+from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
 from engine.instance import build
 from engine.instance.parameters import check_parameters, check_update
 from engine.store import Account, Store, Strategy, Subscription
@@ -206,7 +206,7 @@ class Strategies:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
-            ConflictError: It has another version by now.
+            StaleError: It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -230,7 +230,7 @@ class Strategies:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
             ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
-            ConflictError: It has another version by now.
+            StaleError: It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -295,7 +295,7 @@ class Strategies:
         if strategy.deleted_ms is not None:
             raise NotFoundError(f"strategy {strategy_id!r}: there is none")
         if if_version is not None and strategy.version != if_version:
-            raise ConflictError(
+            raise StaleError(
                 f"strategy {strategy_id!r}: has version {strategy.version} by now, not "
                 f"{if_version}; read it again and repeat the change"
             )
@@ -351,8 +351,9 @@ class Strategies:
 
 
 def _owner(caller: Caller) -> str:
-    if caller.user_id is None or not caller.may("trader"):
-        raise ForbiddenError("strategies: needs the role trader or admin")
+    caller.require("trader", "to deploy or change a strategy")
+    if caller.user_id is None:
+        raise ForbiddenError("strategies: belong to users, not to Chorus itself")
     return caller.user_id
 
 

@@ -1,0 +1,141 @@
+"""Every refusal as a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from actors.services import ServiceAwayError
+from engine.errors import (
+    ChorusError,
+    ConfigError,
+    ConflictError,
+    ForbiddenError,
+    LifecycleError,
+    NotFoundError,
+    StaleError,
+    StoreError,
+)
+from engine.users import AuthenticationError
+
+__all__ = ["Problem", "add_problems", "responses"]
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_STATUSES: Final[list[tuple[type[ChorusError], HTTPStatus, str]]] = [
+    (AuthenticationError, HTTPStatus.UNAUTHORIZED, "Sign in first"),
+    (ForbiddenError, HTTPStatus.FORBIDDEN, "You may not do that"),
+    (NotFoundError, HTTPStatus.NOT_FOUND, "There is none"),
+    (StaleError, HTTPStatus.PRECONDITION_FAILED, "It has changed meanwhile"),
+    (ConflictError, HTTPStatus.CONFLICT, "It conflicts with what is there"),
+    (LifecycleError, HTTPStatus.CONFLICT, "Not in its present state"),
+    (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY, "It cannot be used as it is"),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE, "The store is away"),
+    (ServiceAwayError, HTTPStatus.SERVICE_UNAVAILABLE, "The engine is away"),
+]
+"""The first that fits counts; any other is a defect of ours."""
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    path: str = Field(description="Where, with dots; empty for the whole", examples=["config.risk"])
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] = []
+
+
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return how refusals are documented.
+
+    Args:
+        statuses: What a route may answer beside what every route may.
+    """
+    every = (
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        *statuses,
+    )
+    return {
+        int(status): {
+            "description": status.phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in sorted(every)
+    }
+
+
+def add_problems(app: FastAPI) -> None:
+    """Let an application answer every refusal with a problem document."""
+
+    @app.exception_handler(ChorusError)
+    async def refuse(request: Request, error: ChorusError) -> JSONResponse:
+        for kind, status, title in _STATUSES:
+            if isinstance(error, kind):
+                return _answer(request, status, title, str(error), _fields_of(error))
+        raise error
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [
+            FieldProblem(path=".".join(map(str, each["loc"])), message=each["msg"])
+            for each in error.errors()
+        ]
+        detail = "; ".join(f"{field.path}: {field.message}" for field in fields)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return _answer(request, status, "The request is not as it should be", detail, fields)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        return _answer(request, status, status.phrase, str(error.detail), [], headers=error.headers)
+
+
+def _answer(
+    request: Request,
+    status: HTTPStatus,
+    title: str,
+    detail: str,
+    fields: list[FieldProblem],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    problem = Problem(
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        errors=fields,
+    )
+    own = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    return JSONResponse(
+        problem.model_dump(), status, media_type=MEDIA_TYPE, headers={**own, **(headers or {})}
+    )
+
+
+def _fields_of(error: ChorusError) -> list[FieldProblem]:
+    """Return the fields a configuration error names, one per line: ``path: message``."""
+    if not isinstance(error, ConfigError):
+        return []
+    lines = [line.partition(": ") for line in str(error).splitlines()]
+    return [
+        FieldProblem(path=path if rest and " " not in path else "", message=rest or path)
+        for path, _, rest in lines
+    ]

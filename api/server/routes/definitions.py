@@ -1,0 +1,224 @@
+"""Definitions: named, versioned ways to run a strategy type."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from api.server.listing import After, IfMatch, Limit, Listing, iso, tag
+from api.server.problems import responses
+from api.server.services import Asker, Offered
+from engine.catalog.definitions import Change, Draft
+from engine.store import Definition, DefinitionVersion
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/definitions", tags=["definitions"])
+
+_FORMS = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class NewDefinition(BaseModel):
+    """A definition to be made."""
+
+    model_config = _FORMS
+
+    key: str = Field(max_length=64, examples=["dip_buyer"])
+    name: str = Field(default="", max_length=200)
+    description: str = Field(default="", max_length=5000)
+    strategy_type: str = Field(max_length=64, examples=["RULES"])
+    parameters_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    defaults: dict[str, Any] = Field(default_factory=dict, examples=[{"timeframe": "15m"}])
+    visibility: Literal["private", "public"] = "private"
+    note: str = Field(default="", max_length=1000)
+
+
+class DefinitionChange(BaseModel):
+    """What is to be different; what is left out stays as it is."""
+
+    model_config = _FORMS
+
+    name: str | None = Field(default=None, max_length=200)
+    description: str | None = Field(default=None, max_length=5000)
+    parameters_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    defaults: dict[str, Any] | None = None
+    visibility: Literal["private", "public"] | None = None
+    note: str = Field(default="", max_length=1000)
+
+
+class DefinitionView(BaseModel):
+    """A definition."""
+
+    model_config = _FORMS
+
+    id: str
+    key: str
+    owner_id: str | None
+    name: str
+    description: str
+    strategy_type: str
+    is_enabled: bool
+    visibility: str
+    newest: int
+    created: str
+    updated: str
+    version: int
+
+    @classmethod
+    def of(cls, row: Definition) -> Self:
+        """Return what is shown of a row."""
+        return cls(
+            id=row.id,
+            key=row.key,
+            owner_id=row.owner_id,
+            name=row.name,
+            description=row.description,
+            strategy_type=row.strategy_type,
+            is_enabled=row.is_enabled,
+            visibility=row.visibility,
+            newest=row.newest,
+            created=iso(row.created_ms),
+            updated=iso(row.updated_ms),
+            version=row.version,
+        )
+
+
+class VersionView(BaseModel):
+    """What a definition said at some time."""
+
+    model_config = _FORMS
+
+    number: int
+    parameters_schema: dict[str, Any] = Field(alias="schema")
+    defaults: dict[str, Any]
+    sha256: str
+    note: str
+    is_rollback: bool
+    author_id: str | None
+    created: str
+
+    @classmethod
+    def of(cls, row: DefinitionVersion) -> Self:
+        """Return what is shown of a row."""
+        return cls(
+            number=row.number,
+            schema=row.schema,
+            defaults=row.defaults,
+            sha256=row.sha256,
+            note=row.note,
+            is_rollback=row.is_rollback,
+            author_id=row.author_id,
+            created=iso(row.created_ms),
+        )
+
+
+_SEEN = responses(HTTPStatus.NOT_FOUND)
+_CHANGED = responses(
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+)
+
+
+@router.get("", responses=responses())
+def list_definitions(
+    services: Offered,
+    caller: Asker,
+    after: After = None,
+    limit: Limit = 100,
+    sort: Annotated[str, Query(description="created, updated, key or name; `-` reverses")] = "key",
+    strategy_type: Annotated[str | None, Query(alias="strategyType")] = None,
+    enabled: bool | None = None,
+) -> Listing[DefinitionView]:
+    """Return the definitions one sees."""
+    page = services.definitions.page(
+        caller, sort=sort, after=after, limit=limit, strategy_type=strategy_type, enabled=enabled
+    )
+    return Listing(items=[DefinitionView.of(row) for row in page.items], next=page.next)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, responses=_CHANGED)
+def create_definition(
+    body: NewDefinition, services: Offered, caller: Asker, response: Response
+) -> DefinitionView:
+    """Make a definition."""
+    fields = body.model_dump(exclude={"parameters_schema"})
+    row = services.definitions.create(Draft(**fields, schema=body.parameters_schema), caller)
+    tag(response, row)
+    return DefinitionView.of(row)
+
+
+@router.get("/{definition_id}", responses=_SEEN)
+def get_definition(
+    definition_id: str, services: Offered, caller: Asker, response: Response
+) -> DefinitionView:
+    """Return a definition."""
+    row = services.definitions.get(definition_id, caller)
+    tag(response, row)
+    return DefinitionView.of(row)
+
+
+@router.patch("/{definition_id}", responses=_CHANGED)
+def update_definition(
+    definition_id: str,
+    body: DefinitionChange,
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> DefinitionView:
+    """Change a definition; a new schema or defaults make a new version."""
+    fields = body.model_dump(exclude={"parameters_schema"})
+    change = Change(**fields, schema=body.parameters_schema)
+    row = services.definitions.update(definition_id, change, caller, if_version=version)
+    tag(response, row)
+    return DefinitionView.of(row)
+
+
+@router.post("/{definition_id}/{what}", responses=_CHANGED)
+def enable_definition(
+    definition_id: str,
+    what: Literal["enable", "disable"],
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> DefinitionView:
+    """Let new strategies be made from a definition, or no more."""
+    row = services.definitions.enable(
+        definition_id, caller, is_enabled=what == "enable", if_version=version
+    )
+    tag(response, row)
+    return DefinitionView.of(row)
+
+
+@router.get("/{definition_id}/versions", responses=_SEEN)
+def list_versions(definition_id: str, services: Offered, caller: Asker) -> list[VersionView]:
+    """Return all versions of a definition, the newest first."""
+    return [VersionView.of(row) for row in services.definitions.versions(definition_id, caller)]
+
+
+@router.get("/{definition_id}/versions/{number}", responses=_SEEN)
+def get_version(definition_id: str, number: int, services: Offered, caller: Asker) -> VersionView:
+    """Return one version of a definition."""
+    return VersionView.of(services.definitions.version(definition_id, number, caller))
+
+
+@router.post("/{definition_id}/versions/{number}/rollback", responses=_CHANGED)
+def roll_back(
+    definition_id: str,
+    number: int,
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> DefinitionView:
+    """Say again what an earlier version said, as a new version."""
+    row = services.definitions.roll_back(definition_id, number, caller, if_version=version)
+    tag(response, row)
+    return DefinitionView.of(row)

@@ -1,0 +1,49 @@
+"""Signing in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.server.problems import responses
+from api.server.services import Asker, Offered
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["sessions"])
+
+
+class SignIn(BaseModel):
+    """Who signs in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200, examples=["ann"])
+    password: str = Field(max_length=1000, examples=["correct horse battery staple"])
+
+
+class Token(BaseModel):
+    """A token, accepted for 15 minutes."""
+
+    token: str
+    expires_in_s: int = Field(default=900, alias="expiresInS")
+
+
+class Self(BaseModel):
+    """Who asks."""
+
+    user_id: str | None = Field(alias="userId")
+    role: str
+
+
+@router.post("/sessions", responses=responses())
+def sign_in(body: SignIn, services: Offered) -> Token:
+    """Exchange name and password for a token."""
+    caller = services.users.authenticate(body.name, body.password)
+    return Token(token=services.users.issue_token(caller))
+
+
+@router.get("/me", responses=responses())
+def who_am_i(caller: Asker) -> Self:
+    """Return who asks."""
+    return Self(userId=caller.user_id, role=caller.role)

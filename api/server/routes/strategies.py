@@ -1,0 +1,171 @@
+"""Deployed strategies: what is wanted of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from api.server.listing import After, IfMatch, Limit, Listing, iso, tag
+from api.server.problems import responses
+from api.server.services import Asker, Offered
+from engine.deployments import NewStrategy
+from engine.deployments.strategies import Desired
+from engine.store import Strategy
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/strategies", tags=["strategies"])
+
+_FORMS = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+_WANTED: dict[str, Desired] = {
+    "start": "running",
+    "resume": "running",
+    "pause": "paused",
+    "stop": "stopped",
+}
+
+
+class StrategyForm(BaseModel):
+    """A strategy to be deployed."""
+
+    model_config = _FORMS
+
+    id: str = Field(max_length=64, examples=["btc_dips"])
+    definition: str = Field(max_length=64, description="Id of a definition")
+    account: str = Field(max_length=64, description="Id of an account")
+    config: dict[str, Any] = Field(
+        default_factory=dict, examples=[{"symbol": "BTC/USDT", "timeframe": "15m"}]
+    )
+    desired: Literal["running", "paused", "stopped"] = "running"
+
+
+class Parameters(BaseModel):
+    """Parameters to be changed."""
+
+    model_config = _FORMS
+
+    parameters: dict[str, Any] = Field(min_length=1, examples=[{"floor": 25}])
+
+
+class StrategyView(BaseModel):
+    """A deployed strategy."""
+
+    model_config = _FORMS
+
+    id: str
+    owner_id: str
+    definition_id: str | None
+    definition_version: int | None
+    account_id: str
+    config: dict[str, Any]
+    desired: str
+    created: str
+    updated: str
+    version: int
+
+    @classmethod
+    def of(cls, row: Strategy) -> Self:
+        """Return what is shown of a row."""
+        return cls(
+            id=row.id,
+            owner_id=row.owner_id,
+            definition_id=row.definition_id,
+            definition_version=row.definition_number,
+            account_id=row.account_id,
+            config=row.config,
+            desired=row.desired,
+            created=iso(row.created_ms),
+            updated=iso(row.updated_ms),
+            version=row.version,
+        )
+
+
+_CHANGED = responses(
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+)
+
+
+@router.get("", responses=responses())
+def list_strategies(
+    services: Offered,
+    caller: Asker,
+    after: After = None,
+    limit: Limit = 100,
+    sort: Annotated[str, Query(description="created, updated or id; `-` reverses")] = "created",
+    desired: Literal["running", "paused", "stopped"] | None = None,
+) -> Listing[StrategyView]:
+    """Return the strategies one sees."""
+    page = services.strategies.page(caller, sort=sort, after=after, limit=limit, desired=desired)
+    return Listing(items=[StrategyView.of(row) for row in page.items], next=page.next)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, responses=_CHANGED)
+def create_strategy(
+    body: StrategyForm, services: Offered, caller: Asker, response: Response
+) -> StrategyView:
+    """Deploy a strategy."""
+    row = services.strategies.create(NewStrategy(**body.model_dump()), caller)
+    tag(response, row)
+    return StrategyView.of(row)
+
+
+@router.get("/{strategy_id}", responses=responses(HTTPStatus.NOT_FOUND))
+def get_strategy(
+    strategy_id: str, services: Offered, caller: Asker, response: Response
+) -> StrategyView:
+    """Return a strategy."""
+    row = services.strategies.get(strategy_id, caller)
+    tag(response, row)
+    return StrategyView.of(row)
+
+
+@router.put("/{strategy_id}/settings", responses=_CHANGED)
+def change_parameters(
+    strategy_id: str,
+    body: Parameters,
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> StrategyView:
+    """Change parameters; the strategy runs on."""
+    row = services.strategies.set_parameters(
+        strategy_id, body.parameters, caller, if_version=version
+    )
+    tag(response, row)
+    return StrategyView.of(row)
+
+
+@router.put("/{strategy_id}/{what}", responses=_CHANGED)
+def want(
+    strategy_id: str,
+    what: Literal["start", "resume", "pause", "stop"],
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> StrategyView:
+    """Want a strategy to run, to pause or to stop."""
+    row = services.strategies.set_desired(strategy_id, _WANTED[what], caller, if_version=version)
+    tag(response, row)
+    return StrategyView.of(row)
+
+
+@router.delete("/{strategy_id}", responses=_CHANGED)
+def delete_strategy(
+    strategy_id: str,
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    force: Annotated[bool, Query(description="Also if others follow it")] = False,
+) -> StrategyView:
+    """Take a strategy away; what it traded stays on record."""
+    row = services.strategies.delete(strategy_id, caller, is_forced=force, if_version=version)
+    return StrategyView.of(row)

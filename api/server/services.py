@@ -1,0 +1,70 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import msgspec
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from engine.access import Caller
+from engine.catalog.definitions import Definitions
+from engine.catalog.files import StrategyFiles
+from engine.deployments import Accounts, Strategies
+from engine.users import AuthenticationError, Users
+
+__all__ = ["Asker", "Offered", "Services"]
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The services of one engine.
+
+    Attributes:
+        users: Who may sign in.
+        files: Strategy files.
+        definitions: What strategies are made from.
+        accounts: Where they trade.
+        strategies: What is deployed.
+    """
+
+    users: Users
+    files: StrategyFiles
+    definitions: Definitions
+    accounts: Accounts
+    strategies: Strategies
+
+
+def services_of(request: Request) -> Services:
+    """Return what the application was made with."""
+    return cast("Services", request.app.state.services)
+
+
+Offered = Annotated[Services, Depends(services_of)]
+
+_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key of a user.")
+_bearer = HTTPBearer(auto_error=False, description="A token, or a key.")
+
+
+def caller_of(
+    request: Request,
+    services: Offered,
+    key: Annotated[str | None, Depends(_key)],
+    _bearer: Annotated[object, Depends(_bearer)],
+) -> Caller:
+    """Return who asks.
+
+    Raises:
+        AuthenticationError: Nobody that is known.
+    """
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    if key is not None:
+        return services.users.authenticate_key(key)
+    if kind.lower() != "bearer" or not text:
+        raise AuthenticationError
+    if text.startswith("chorus_"):
+        return services.users.authenticate_key(text)
+    return services.users.caller_of_token(text)
+
+
+Asker = Annotated[Caller, Depends(caller_of)]

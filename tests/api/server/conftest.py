@@ -1,0 +1,81 @@
+"""An application over a store of its own, and users who ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi.testclient import TestClient
+
+from api.server import Services, create_app
+from engine.access import Caller
+from engine.catalog import default_folders
+from engine.catalog.definitions import Definitions
+from engine.catalog.files import StrategyFiles
+from engine.deployments import Accounts, Served, Strategies
+from engine.store import Store
+from engine.users import Hasher, Users
+
+STREAMS = frozenset({"paper:BTC/USDT:1m", "paper:BTC/USDT:15m"})
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+SECRET = b"s" * 32
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    ticks = count(1_700_000_000_000)
+    quick = Hasher(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+    def clock() -> int:
+        return next(ticks)
+
+    with Store.open(tmp_path / "chorus.db") as store:
+        files = StrategyFiles(store, default_folders(), clock)
+        files.sync()
+        definitions = Definitions(store, lambda: files.catalog, clock)
+        definitions.seed(files.catalog.types)
+        yield Services(
+            users=Users(store, clock, SECRET, hasher=quick),
+            files=files,
+            definitions=definitions,
+            accounts=Accounts(store, clock),
+            strategies=Strategies(
+                store,
+                definitions,
+                catalog=lambda: files.catalog,
+                served=lambda: Served(STREAMS, {}),
+                clock=clock,
+            ),
+        )
+
+
+Ask = Callable[..., TestClient]
+
+
+@pytest.fixture
+def ask(services: Services) -> Ask:
+    """Return a client of a user, who has an account ``<name>`` unless it may only look."""
+    key = services.users.ensure_admin()
+    assert key is not None
+    admin = services.users.authenticate_key(key)
+    app = create_app(services)
+
+    def client(name: str = "", role: str = "trader") -> TestClient:
+        made = TestClient(app, base_url="http://chorus/api/v1", raise_server_exceptions=False)
+        if name == "admin":
+            made.headers["X-API-Key"] = key
+        elif name:
+            user = services.users.create(name, role, admin, password=PASSWORD)
+            if role != "viewer":
+                services.accounts.create(
+                    "paper", {"USDT": Decimal(1000)}, Caller(user.id, role), account_id=name
+                )
+            token = made.post("/sessions", json={"name": name, "password": PASSWORD}).json()
+            made.headers["Authorization"] = f"Bearer {token['token']}"
+        return made
+
+    return client
