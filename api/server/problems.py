@@ -68,6 +68,7 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         statuses: What a route may answer beside what every route may.
     """
     every = (
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
