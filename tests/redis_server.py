@@ -32,7 +32,9 @@ class RedisServer:
         self._folder = folder
         self._command = [
             str(program), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder),
-            "--appendonly", "yes", "--save", "", "--logfile", str(folder / "log"),
+            # Else it may answer before it has written, while the disk is busy.
+            "--appendonly", "yes", "--appendfsync", "always",
+            "--save", "", "--logfile", str(folder / "log"),
             *(["--requirepass", password] if password else []),
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
