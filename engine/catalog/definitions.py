@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.access import CHORUS, Caller
+from engine.audit import record
 from engine.catalog.discovery import Catalog, LoadedType
 from engine.config import StrategyConfig
 from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
@@ -198,6 +199,8 @@ class Definitions:
                 self._add_version(
                     session, definition, schema, draft.defaults, caller, note=draft.note
                 )
+                change = {"key": draft.key, "strategy_type": draft.strategy_type}
+                self._record(session, caller, "create", definition, change)
         except IntegrityError as error:
             raise ConflictError(
                 f"definition {draft.key!r}: the key is taken; choose another, or update that one"
@@ -229,11 +232,16 @@ class Definitions:
             if (schema, defaults) != (newest.schema, newest.defaults):
                 self._checked(definition.strategy_type, schema, defaults)
                 self._add_version(session, definition, schema, defaults, caller, note=change.note)
+            changed: dict[str, Any] = {}
             for name in ("name", "description", "visibility"):
-                value = getattr(change, name)
-                if value is not None:
+                before, value = getattr(definition, name), getattr(change, name)
+                if value not in (None, before):
                     setattr(definition, name, value)
+                    changed[name] = [before, value]
+            if definition.newest != newest.number:
+                changed["newest"] = [newest.number, definition.newest]
             self._touch(definition)
+            self._record(session, caller, "update", definition, changed)
         return definition
 
     def enable(
@@ -246,8 +254,10 @@ class Definitions:
         """
         with self._store.write() as session:
             definition = self._owned(session, definition_id, caller, if_version)
+            changed = {"is_enabled": [definition.is_enabled, is_enabled]}
             definition.is_enabled = is_enabled
             self._touch(definition)
+            self._record(session, caller, "update", definition, changed)
         return definition
 
     def roll_back(
@@ -279,6 +289,7 @@ class Definitions:
                 is_rollback=True,
             )
             self._touch(definition)
+            self._record(session, caller, "roll back", definition, {"to": number})
         return definition
 
     def seed(self, types: Mapping[str, LoadedType]) -> None:
@@ -317,6 +328,7 @@ class Definitions:
                     continue
                 self._add_version(session, known, schema, {}, CHORUS, note="came with Chorus")
                 self._touch(known)
+                self._record(session, CHORUS, "update", known, {"newest": known.newest})
 
     # ------------------------------------------------------------------ the parts of it
 
@@ -348,6 +360,24 @@ class Definitions:
     def _touch(self, definition: Definition) -> None:
         definition.updated_ms = self._clock()
         definition.version = (definition.version or 0) + 1
+
+    def _record(
+        self,
+        session: Session,
+        caller: Caller,
+        action: str,
+        definition: Definition,
+        change: dict[str, Any],
+    ) -> None:
+        record(
+            session,
+            caller,
+            action=action,
+            kind="strategy_definitions",
+            object_id=definition.id,
+            change=change,
+            at_ms=definition.updated_ms,
+        )
 
     def _add_version(
         self,

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from engine.access import CHORUS, Caller
 from engine.catalog import Catalog, default_folders, discover
 from engine.catalog.definitions import Change, Definitions, Draft
 from engine.errors import ChorusError, ConfigError, ConflictError, ForbiddenError, NotFoundError
-from engine.store import DefinitionVersion, Store, User
+from engine.store import AuditEntry, DefinitionVersion, Store, User
 
 ANN, BOB, ADMIN = (
     Caller("u-ann", "trader"),
@@ -195,3 +196,26 @@ def test_the_catalogue_is_asked_each_time(store: Store) -> None:
     empty = Definitions(store, lambda: Catalog({}, []), lambda: 0)
     with pytest.raises(ConfigError, match="there are none"):
         empty.create(a_draft(), CHORUS)
+
+
+def test_every_change_is_in_the_audit_log_and_nothing_else(
+    definitions: Definitions, store: Store
+) -> None:
+    made = definitions.create(a_draft(), ANN)
+    definitions.update(made.id, Change(name="Dips", visibility="public"), ANN)
+    for refused in (Change(schema={"type": "objekt"}), Change(defaults={"id": "x"})):
+        with pytest.raises(ConfigError):
+            definitions.update(made.id, refused, ANN)
+    with pytest.raises(ForbiddenError):
+        definitions.update(made.id, Change(name="x"), BOB)
+    definitions.enable(made.id, ADMIN, is_enabled=False)
+    definitions.roll_back(made.id, 1, ANN)
+    with store.read() as session:
+        entries = list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+    assert [(e.user_id, e.action, e.object_id) for e in entries] == [
+        ("u-ann", "create", made.id),
+        ("u-ann", "update", made.id),
+        ("u-admin", "update", made.id),
+        ("u-ann", "roll back", made.id),
+    ]
+    assert entries[1].change == {"name": ["dips", "Dips"], "visibility": ["private", "public"]}

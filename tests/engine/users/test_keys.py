@@ -153,7 +153,7 @@ def test_when_a_key_is_used_is_written_once_a_minute(
 
 
 def test_a_key_is_accepted_though_its_use_cannot_be_written(
-    users: Users, a_user: MakeUser, store: Store, monkeypatch: pytest.MonkeyPatch,
+    users: Users, a_user: MakeUser, clock: Clock, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     def full() -> None:
@@ -161,7 +161,12 @@ def test_a_key_is_accepted_though_its_use_cannot_be_written(
 
     ann = a_user()
     key = users.keys.create(ann.id, "laptop", CHORUS)
-    monkeypatch.setattr(store, "write", full)
+    users.authenticate_key(key)
+    monkeypatch.setattr(users.keys._store, "write", full)
+    clock.now_ms += 59_999
+    assert users.authenticate_key(key).user_id == ann.id
+    assert caplog.text == ""  # it is not even tried
+    clock.now_ms += 1
     assert users.authenticate_key(key).user_id == ann.id
     assert "has no room left" in caplog.text
 

@@ -123,6 +123,7 @@ WRONG: dict[str, Callable[[], str]] = {
     "expiry is a fraction": lambda: signed(exp=NOW_S + 0.5),
     "not yet": lambda: signed(nbf=1 << 40),
     "deep": deep,
+    "long": lambda: signed(jti="0" * 500),
     "not ASCII": lambda: signed() + "\ud800",
     **{
         f"no {claim}": lambda claim=claim: signed(**{claim: ...})
