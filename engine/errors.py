@@ -7,6 +7,7 @@ __all__ = [
     "ChorusError",
     "ConfigError",
     "ConflictError",
+    "ConstraintError",
     "DataError",
     "ForbiddenError",
     "JournalError",
@@ -74,6 +75,10 @@ class MoneyError(ChorusError):
 
 class StoreError(ChorusError):
     """The database cannot be opened, read or written; nothing of a change was written."""
+
+
+class ConstraintError(StoreError):
+    """A rule of a table forbids a change; whoever makes it knows what that means."""
 
 
 class NotFoundError(ChorusError):

@@ -11,14 +11,20 @@ import msgspec
 from jsonschema import Draft7Validator, SchemaError
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, or_, select, true
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.access import CHORUS, Caller
 from engine.audit import record
 from engine.catalog.discovery import Catalog, LoadedType
 from engine.config import StrategyConfig
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
+from engine.errors import (
+    ConfigError,
+    ConflictError,
+    ConstraintError,
+    ForbiddenError,
+    NotFoundError,
+    StaleError,
+)
 from engine.instance.parameters import check_parameters
 from engine.store import Definition, DefinitionVersion, Store
 from engine.store.paging import Order, Page, take_page
@@ -201,7 +207,7 @@ class Definitions:
                 )
                 change = {"key": draft.key, "strategy_type": draft.strategy_type}
                 self._record(session, caller, "create", definition, change)
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise ConflictError(
                 f"definition {draft.key!r}: the key is taken; choose another, or update that one"
             ) from error

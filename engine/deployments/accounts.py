@@ -9,12 +9,18 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, select, true
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.access import Caller
 from engine.audit import record
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
+from engine.errors import (
+    ConfigError,
+    ConflictError,
+    ConstraintError,
+    ForbiddenError,
+    NotFoundError,
+    StaleError,
+)
 from engine.money import plain
 from engine.store import Account, Store
 from engine.store.paging import Order, Page, take_page
@@ -70,7 +76,7 @@ class Accounts:
                 session.add(account)
                 change = {"name": name, "venue": "paper", "balances": account.balances}
                 self._record(session, caller, "create", account, change)
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise ConflictError(
                 f"account {name!r}: there is one of that name already; choose another"
             ) from error

@@ -7,7 +7,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, func, select, true
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.access import CHORUS, Caller
@@ -24,7 +23,14 @@ from engine.deployments.configuration import (
     written,
 )
 from engine.deployments.served import Served
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError, StaleError
+from engine.errors import (
+    ConfigError,
+    ConflictError,
+    ConstraintError,
+    ForbiddenError,
+    NotFoundError,
+    StaleError,
+)
 from engine.instance import build
 from engine.instance.parameters import check_parameters, check_update
 from engine.store import Account, Store, Strategy, Subscription
@@ -191,7 +197,7 @@ class Strategies:
                 session.add(strategy)
                 change = {"config": strategy.config, "desired": new.desired}
                 self._record(session, caller, "create", strategy, change)
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise ConflictError(
                 f"strategy {new.id!r}: the id is taken, perhaps by one that was deleted; "
                 "choose another"

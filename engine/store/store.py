@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from engine.errors import ConfigError, StoreError
+from engine.errors import ConfigError, ConstraintError, StoreError
 from engine.store.migrations import upgrade
 
 __all__ = ["DEFAULT_FILE", "Store"]
@@ -64,8 +64,12 @@ class Store:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
-        self._engine = engine
         self._writing = engine.execution_options(**{_WRITES: True})
+        # One state of everything; SQLite has it in every transaction.
+        is_server = engine.dialect.name == "postgresql"
+        self._reading = (
+            engine.execution_options(isolation_level="REPEATABLE READ") if is_server else engine
+        )
 
     @classmethod
     def open(cls, address: str | Path) -> Self:
@@ -97,7 +101,7 @@ class Store:
         Raises:
             StoreError: The database cannot be read.
         """
-        with self._told(), Session(self._engine, expire_on_commit=False) as session:
+        with self._told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -106,7 +110,7 @@ class Store:
 
         Raises:
             StoreError: The database cannot be written; nothing was.
-            IntegrityError: A constraint of a table forbids it; nothing was written. Whoever writes
+            ConstraintError: A rule of a table forbids it; nothing was written. Whoever writes
                 knows what that means for its callers.
         """
         session = Session(self._writing, expire_on_commit=False)
@@ -115,7 +119,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._writing.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +134,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
-        engine = self._writing if writes else self._engine
+        engine = self._writing if writes else self._reading
         with self._told(), engine.begin() as connection:
             yield connection
 
@@ -139,10 +143,19 @@ class Store:
         """Say of an error of the database what it means and what to do."""
         try:
             yield
-        except IntegrityError:
-            raise
+        except IntegrityError as error:
+            # Without its cause: PostgreSQL quotes the row, which may hold what is secret.
+            raise ConstraintError(f"store {self.name!r}: {_rule_of(error)}") from None
         except DBAPIError as error:
             raise StoreError(f"store {self.name!r}: {_cause_of(error)}") from error
+
+
+def _rule_of(error: IntegrityError) -> str:
+    """Return which rule of which table forbids a change."""
+    details = getattr(error.orig, "diag", None)
+    if details is None:
+        return str(error.orig)  # SQLite names columns, no values
+    return f"{details.message_primary} ({details.constraint_name or details.column_name})"
 
 
 def _cause_of(error: DBAPIError) -> str:
@@ -173,9 +186,12 @@ def _url_of(address: str | Path) -> URL:
 
 
 def _engine_of(url: URL) -> Engine:
+    # What is written may be secret: no message and no log of SQLAlchemy shows it.
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

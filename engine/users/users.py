@@ -8,12 +8,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.access import CHORUS, Caller
 from engine.audit import record
-from engine.errors import ConfigError, ConflictError, ForbiddenError, StoreError
+from engine.errors import (
+    ConfigError,
+    ConflictError,
+    ConstraintError,
+    ForbiddenError,
+    StaleError,
+    StoreError,
+)
 from engine.store import ApiKey, Store, User
 from engine.store.paging import Order, Page, take_page
 from engine.users.checks import as_given, as_name, check_name, check_password, check_role
@@ -127,7 +133,7 @@ class Users:
                     return None
                 self._add(session, user, CHORUS)
                 add_key(session, key, CHORUS)
-        except IntegrityError:
+        except ConstraintError:
             # Two who saw no user both make one of that name: the database takes one of them.
             if not self._has_users():
                 raise
@@ -162,7 +168,7 @@ class Users:
         try:
             with self._store.write() as session:
                 self._add(session, user, caller)
-        except IntegrityError:
+        except ConstraintError:
             if self._named(name) is None:
                 raise
             # Not its cause: what the database says shows the hash of the password.
@@ -344,7 +350,7 @@ def _require_admin(caller: Caller, what: str) -> None:
 
 def _require_version(user: User, if_version: int | None) -> None:
     if if_version is not None and user.version != if_version:
-        raise ConflictError(
+        raise StaleError(
             f"user {user.name!r}: has version {user.version} by now, not {if_version}; read it "
             "again and repeat the change"
         )

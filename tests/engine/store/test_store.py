@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -15,14 +16,13 @@ from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
 
-from engine.errors import ConfigError, StoreError
+from engine.errors import ConfigError, ConstraintError, StoreError
 from engine.store import ApiKey, BacktestJob, Base, Setting, Store, User
 from engine.store.migrations import downgrade, revision_of, upgrade
 from tests.examples import examples
 
-FIRST = "0001"
+SECRETS = ("secret-one", "secret-two")
 
 
 def a_user(name: str = "ann", **changes: object) -> User:
@@ -89,6 +89,29 @@ def test_changes_made_at_the_same_time_are_all_there(store: Store) -> None:
         assert session.scalars(select(Setting)).one().value == {"value": 60}
 
 
+def test_a_reader_sees_one_state_of_everything(store: Store) -> None:
+    with store.write() as session:
+        session.add(a_user("ann"))
+    with store.read() as reading:
+        assert reading.scalars(select(User.name)).all() == ["ann"]
+        with store.write() as session:
+            session.add(a_user("bob"))
+        assert reading.scalars(select(User.name)).all() == ["ann"]
+    with store.read() as reading:
+        assert len(reading.scalars(select(User.name)).all()) == 2
+
+
+def test_what_is_written_is_in_no_message(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "sqlalchemy")
+    with pytest.raises(ConstraintError) as refused, store.write() as session:
+        session.add(a_user(password_hash=SECRETS[0], role="king"))
+    with store.write() as session:
+        session.add(a_user(password_hash=SECRETS[1]))
+    shown = "".join(traceback.format_exception(refused.value)) + caplog.text
+    assert "secret-" not in shown
+    assert "users" in str(refused.value)
+
+
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     def write_and_fail() -> None:
         with store.write() as session:
@@ -104,9 +127,9 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
 
 def test_rows_of_somebody_who_is_not_there_are_refused(store: Store) -> None:
     key = ApiKey(id="k", user_id="nobody", name="", secret_hash="", created_ms=0)
-    with pytest.raises(IntegrityError), store.write() as session:
+    with pytest.raises(ConstraintError), store.write() as session:
         session.add(key)
-    with pytest.raises(IntegrityError), store.write() as session:
+    with pytest.raises(ConstraintError), store.write() as session:
         session.add(a_user(role="king"))
 
 
@@ -124,6 +147,7 @@ def test_amounts_keep_every_digit(store: Store, amount: Decimal) -> None:
 
 WRITER = """
 import sys
+import traceback
 from engine.store import Setting, Store
 
 store = Store.open(sys.argv[1])

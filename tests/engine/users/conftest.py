@@ -10,9 +10,6 @@ from argon2 import PasswordHasher
 from engine.access import CHORUS
 from engine.store import Store
 from engine.users import Hasher, Users, UserView
-from tests.engine.store.conftest import address, server, store
-
-__all__ = ["Clock", "address", "server", "store"]
 
 SECRET = bytes(range(32))
 START_MS = 1_700_000_000_123

@@ -9,10 +9,9 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from engine.access import CHORUS, Caller
-from engine.errors import ConfigError, ConflictError, ForbiddenError, NotFoundError
+from engine.errors import ConfigError, ConflictError, ConstraintError, ForbiddenError, NotFoundError
 from engine.store import AuditEntry, Store, User
 from engine.users import AuthenticationError, Hasher, Users, UserView
 from tests.engine.users.conftest import PASSWORD, SECRET, Clock, fast
@@ -103,7 +102,7 @@ def test_a_name_that_is_taken_shows_no_hash(users: Users, a_user: MakeUser, stor
 
 
 def test_a_user_nobody_has_made_cannot_make_others(users: Users) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(ConstraintError):
         users.create("ann", "viewer", Caller("nobody", "admin"))
 
 

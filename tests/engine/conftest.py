@@ -1,4 +1,4 @@
-"""Every test of the store runs on both databases."""
+"""What keeps something in a store is tested on both databases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Return a PostgreSQL server, one for all tests of a process."""
     with postgres_server() as address:
         yield address
@@ -27,7 +27,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the address of an empty database."""
     if request.param == "sqlite":
         return str(tmp_path / "chorus.db")
-    server: str = request.getfixturevalue("server")
+    server: str = request.getfixturevalue("postgres")
     name = f"t{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # made up above
