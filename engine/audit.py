@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
 from engine.access import Caller
 from engine.store import AuditEntry
 
-__all__ = ["record"]
+__all__ = ["Recorded", "record"]
+
+
+class Recorded(Protocol):
+    """A row that has an id of its own."""
+
+    __tablename__: str
+
+    @property
+    def id(self) -> Any:
+        """Return its id."""
+        ...
 
 
 def record(
     session: Session,
     caller: Caller,
     action: str,
-    kind: str,
-    object_id: str,
+    row: Recorded,
     *,
     change: Mapping[str, Any],
     at_ms: int,
@@ -29,8 +39,7 @@ def record(
         session: In the transaction of the change.
         caller: Who made it.
         action: ``create``, ``update``, ``delete``, ``start`` and so on.
-        kind: Of what: the name of its table.
-        object_id: Which.
+        row: What was changed; it is on record by its table and id.
         change: What changed, as JSON; ``{"field": [before, after]}`` for fields. No secrets.
         at_ms: When, milliseconds UTC.
     """
@@ -39,8 +48,8 @@ def record(
             at_ms=at_ms,
             user_id=caller.user_id,
             action=action,
-            kind=kind,
-            object_id=object_id,
+            kind=row.__tablename__,
+            object_id=row.id,
             change=dict(change),
         )
     )

@@ -23,11 +23,11 @@ from engine.errors import (
     ConstraintError,
     ForbiddenError,
     NotFoundError,
-    StaleError,
 )
 from engine.instance.parameters import check_parameters
 from engine.store import Definition, DefinitionVersion, Store
-from engine.store.paging import Order, Page, take_page
+from engine.store.paging import Page, order_of, take_page
+from engine.store.versions import check_version
 from indicators import IndicatorError, IndicatorManager
 
 __all__ = ["Change", "Definitions", "Draft", "Visibility"]
@@ -135,16 +135,12 @@ class Definitions:
         Raises:
             ConfigError: An argument is not usable.
         """
-        column = _SORTS.get(sort.removeprefix("-"))
-        if column is None:
-            raise ConfigError(f"sort: must be one of {', '.join(_SORTS)}, got {sort!r}")
+        order = order_of(sort, _SORTS, last=Definition.id)
         query = select(Definition).where(_visible_to(caller))
         if strategy_type is not None:
             query = query.where(Definition.strategy_type == strategy_type)
         if enabled is not None:
             query = query.where(Definition.is_enabled == enabled)
-        is_descending = sort.startswith("-")
-        order = [Order(column, is_descending), Order(Definition.id, is_descending)]
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
@@ -206,7 +202,14 @@ class Definitions:
                     session, definition, schema, draft.defaults, caller, note=draft.note
                 )
                 change = {"key": draft.key, "strategy_type": draft.strategy_type}
-                self._record(session, caller, "create", definition, change)
+                record(
+                    session,
+                    caller,
+                    "create",
+                    definition,
+                    change=change,
+                    at_ms=definition.updated_ms,
+                )
         except ConstraintError as error:
             raise ConflictError(
                 f"definition {draft.key!r}: the key is taken; choose another, or update that one"
@@ -228,7 +231,7 @@ class Definitions:
             NotFoundError: There is no such definition, or not for the caller.
             ForbiddenError: It is somebody else's.
             ConfigError: It would not make strategies that can run any more.
-            StaleError: It has another version by now.
+            : It has another version by now.
         """
         with self._store.write() as session:
             definition = self._owned(session, definition_id, caller, if_version)
@@ -247,7 +250,9 @@ class Definitions:
             if definition.newest != newest.number:
                 changed["newest"] = [newest.number, definition.newest]
             self._touch(definition)
-            self._record(session, caller, "update", definition, changed)
+            record(
+                session, caller, "update", definition, change=changed, at_ms=definition.updated_ms
+            )
         return definition
 
     def enable(
@@ -263,7 +268,9 @@ class Definitions:
             changed = {"is_enabled": [definition.is_enabled, is_enabled]}
             definition.is_enabled = is_enabled
             self._touch(definition)
-            self._record(session, caller, "update", definition, changed)
+            record(
+                session, caller, "update", definition, change=changed, at_ms=definition.updated_ms
+            )
         return definition
 
     def roll_back(
@@ -295,7 +302,14 @@ class Definitions:
                 is_rollback=True,
             )
             self._touch(definition)
-            self._record(session, caller, "roll back", definition, {"to": number})
+            record(
+                session,
+                caller,
+                "roll back",
+                definition,
+                change={"to": number},
+                at_ms=definition.updated_ms,
+            )
         return definition
 
     def seed(self, types: Mapping[str, LoadedType]) -> None:
@@ -334,7 +348,14 @@ class Definitions:
                     continue
                 self._add_version(session, known, schema, {}, CHORUS, note="came with Chorus")
                 self._touch(known)
-                self._record(session, CHORUS, "update", known, {"newest": known.newest})
+                record(
+                    session,
+                    CHORUS,
+                    "update",
+                    known,
+                    change={"newest": known.newest},
+                    at_ms=known.updated_ms,
+                )
 
     # ------------------------------------------------------------------ the parts of it
 
@@ -356,34 +377,12 @@ class Definitions:
             )
         # Whoever else changes it now waits here, and then finds the other version.
         session.refresh(definition, with_for_update=True)
-        if if_version is not None and definition.version != if_version:
-            raise StaleError(
-                f"definition {definition.key!r}: has version {definition.version} by now, not "
-                f"{if_version}; read it again and repeat the change"
-            )
+        check_version(definition, if_version, f"definition {definition.key!r}")
         return definition
 
     def _touch(self, definition: Definition) -> None:
         definition.updated_ms = self._clock()
         definition.version = (definition.version or 0) + 1
-
-    def _record(
-        self,
-        session: Session,
-        caller: Caller,
-        action: str,
-        definition: Definition,
-        change: dict[str, Any],
-    ) -> None:
-        record(
-            session,
-            caller,
-            action=action,
-            kind="strategy_definitions",
-            object_id=definition.id,
-            change=change,
-            at_ms=definition.updated_ms,
-        )
 
     def _add_version(
         self,

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
@@ -19,11 +19,11 @@ from engine.errors import (
     ConstraintError,
     ForbiddenError,
     NotFoundError,
-    StaleError,
 )
 from engine.money import plain
 from engine.store import Account, Store
 from engine.store.paging import Order, Page, take_page
+from engine.store.versions import check_version
 
 __all__ = ["Accounts", "usable_account"]
 
@@ -75,7 +75,7 @@ class Accounts:
             with self._store.write() as session:
                 session.add(account)
                 change = {"name": name, "venue": "paper", "balances": account.balances}
-                self._record(session, caller, "create", account, change)
+                record(session, caller, "create", account, change=change, at_ms=self._clock())
         except ConstraintError as error:
             raise ConflictError(
                 f"account {name!r}: there is one of that name already; choose another"
@@ -110,40 +110,18 @@ class Accounts:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such account, or not for the caller.
-            StaleError: It has another version by now.
+            : It has another version by now.
         """
         _owner(caller)
         with self._store.write() as session:
             account = _seen(session, account_id, caller)
             session.refresh(account, with_for_update=True)
-            if if_version is not None and account.version != if_version:
-                raise StaleError(
-                    f"account {account.name!r}: has version {account.version} by now, not "
-                    f"{if_version}; read it again and repeat the change"
-                )
+            check_version(account, if_version, f"account {account.name!r}")
             change = {"is_enabled": [account.is_enabled, is_enabled]}
             account.is_enabled = is_enabled
             account.version += 1
-            self._record(session, caller, "update", account, change)
+            record(session, caller, "update", account, change=change, at_ms=self._clock())
         return account
-
-    def _record(
-        self,
-        session: Session,
-        caller: Caller,
-        action: str,
-        account: Account,
-        change: dict[str, Any],
-    ) -> None:
-        record(
-            session,
-            caller,
-            action=action,
-            kind="accounts",
-            object_id=account.id,
-            change=change,
-            at_ms=self._clock(),
-        )
 
 
 def usable_account(session: Session, account_id: str, caller: Caller) -> Account:

@@ -29,12 +29,12 @@ from engine.errors import (
     ConstraintError,
     ForbiddenError,
     NotFoundError,
-    StaleError,
 )
 from engine.instance import build
 from engine.instance.parameters import check_parameters, check_update
 from engine.store import Account, Store, Strategy, Subscription
-from engine.store.paging import Order, Page, take_page
+from engine.store.paging import Page, order_of, take_page
+from engine.store.versions import check_version
 
 __all__ = ["Desired", "NewStrategy", "Strategies"]
 
@@ -129,16 +129,10 @@ class Strategies:
         Raises:
             ConfigError: An argument is not usable.
         """
-        column = _SORTS.get(sort.removeprefix("-"))
-        if column is None:
-            raise ConfigError(f"sort: must be one of {', '.join(_SORTS)}, got {sort!r}")
+        order = order_of(sort, _SORTS, last=Strategy.id)
         query = select(Strategy).where(_visible_to(caller), Strategy.deleted_ms.is_(None))
         if desired is not None:
             query = query.where(Strategy.desired == desired)
-        is_descending = sort.startswith("-")
-        order = [Order(column, is_descending)]
-        if column is not Strategy.id:
-            order.append(Order(Strategy.id, is_descending))
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
@@ -196,7 +190,9 @@ class Strategies:
                 self._check_preflight(config, usable_account(session, new.account, caller))
                 session.add(strategy)
                 change = {"config": strategy.config, "desired": new.desired}
-                self._record(session, caller, "create", strategy, change)
+                record(
+                    session, caller, "create", strategy, change=change, at_ms=strategy.updated_ms
+                )
         except ConstraintError as error:
             raise ConflictError(
                 f"strategy {new.id!r}: the id is taken, perhaps by one that was deleted; "
@@ -212,7 +208,7 @@ class Strategies:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
-            StaleError: It has another version by now.
+            : It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -236,7 +232,7 @@ class Strategies:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
             ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
-            StaleError: It has another version by now.
+            : It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -300,11 +296,7 @@ class Strategies:
         session.refresh(strategy, with_for_update=True)
         if strategy.deleted_ms is not None:
             raise NotFoundError(f"strategy {strategy_id!r}: there is none")
-        if if_version is not None and strategy.version != if_version:
-            raise StaleError(
-                f"strategy {strategy_id!r}: has version {strategy.version} by now, not "
-                f"{if_version}; read it again and repeat the change"
-            )
+        check_version(strategy, if_version, f"strategy {strategy_id!r}")
         return strategy
 
     def _changed(
@@ -317,25 +309,7 @@ class Strategies:
     ) -> None:
         strategy.updated_ms = self._clock()
         strategy.version += 1
-        self._record(session, caller, action, strategy, change)
-
-    def _record(
-        self,
-        session: Session,
-        caller: Caller,
-        action: str,
-        strategy: Strategy,
-        change: dict[str, Any],
-    ) -> None:
-        record(
-            session,
-            caller,
-            action=action,
-            kind="strategies",
-            object_id=strategy.id,
-            change=change,
-            at_ms=strategy.updated_ms,
-        )
+        record(session, caller, action, strategy, change=change, at_ms=strategy.updated_ms)
 
     def _check_preflight(self, config: StrategyConfig, account: Account) -> None:
         """Check that the engine could run it now.

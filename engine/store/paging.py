@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from engine.errors import ConfigError
 
-__all__ = ["MAX_LIMIT", "Order", "Page", "take_page"]
+__all__ = ["MAX_LIMIT", "Order", "Page", "order_of", "take_page"]
 
 MAX_LIMIT: Final = 1_000
 
@@ -42,6 +42,29 @@ class Order(msgspec.Struct, frozen=True):
 
     by: InstrumentedAttribute[Any]
     is_descending: bool = False
+
+
+def order_of(
+    sort: str,
+    columns: Mapping[str, InstrumentedAttribute[Any]],
+    *,
+    last: InstrumentedAttribute[Any],
+) -> list[Order]:
+    """Return the order a caller asks for by a word.
+
+    Args:
+        sort: One of the words, with ``-`` in front descending.
+        columns: What the words stand for.
+        last: A unique column, which decides between equals.
+
+    Raises:
+        ConfigError: There is no such word.
+    """
+    column = columns.get(sort.removeprefix("-"))
+    if column is None:
+        raise ConfigError(f"sort: must be one of {', '.join(columns)}, got {sort!r}")
+    is_descending = sort.startswith("-")
+    return [Order(each, is_descending) for each in dict.fromkeys((column, last))]
 
 
 def take_page(

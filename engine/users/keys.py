@@ -23,9 +23,8 @@ from engine.users.passwords import Hasher
 from engine.users.verified import VerifiedKeys
 from engine.users.views import KeyView
 
-__all__ = ["KIND", "Keys", "add_key", "make_key"]
+__all__ = ["Keys", "add_key", "make_key"]
 
-KIND: Final = ApiKey.__tablename__
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def add_key(session: Session, key: ApiKey, caller: Caller) -> None:
     """Write a key whose user is there, and that it was made."""
     session.add(key)
     change = {"user_id": key.user_id, "name": key.name, "expires_ms": key.expires_ms}
-    record(session, caller, "create", KIND, key.id, change=change, at_ms=key.created_ms)
+    record(session, caller, "create", key, change=change, at_ms=key.created_ms)
 
 
 class Keys:
@@ -135,7 +134,7 @@ class Keys:
             if found.revoked_ms is None:
                 found.revoked_ms = now = self._clock()
                 change = {"user_id": found.user_id, "revoked_ms": [None, now]}
-                record(session, caller, "revoke", KIND, found.id, change=change, at_ms=now)
+                record(session, caller, "revoke", found, change=change, at_ms=now)
         return KeyView.of(found)
 
     def authenticate(self, text: str) -> Caller:

@@ -17,11 +17,11 @@ from engine.errors import (
     ConflictError,
     ConstraintError,
     ForbiddenError,
-    StaleError,
     StoreError,
 )
 from engine.store import ApiKey, Store, User
 from engine.store.paging import Order, Page, take_page
+from engine.store.versions import check_version
 from engine.users.checks import as_given, as_name, check_name, check_password, check_role
 from engine.users.errors import AuthenticationError
 from engine.users.finding import find_user
@@ -36,8 +36,6 @@ __all__ = ["FIRST_ADMIN", "Users"]
 _log = logging.getLogger(__name__)
 
 FIRST_ADMIN: Final = "admin"
-
-_KIND: Final = User.__tablename__
 
 
 class Users:
@@ -168,11 +166,10 @@ class Users:
         try:
             with self._store.write() as session:
                 self._add(session, user, caller)
-        except ConstraintError:
+        except ConstraintError as error:
             if self._named(name) is None:
                 raise
-            # Not its cause: what the database says shows the hash of the password.
-            raise ConflictError(f"user {name!r}: the name is taken; choose another") from None
+            raise ConflictError(f"user {name!r}: the name is taken; choose another") from error
         return UserView.of(user)
 
     def set_role(
@@ -223,7 +220,7 @@ class Users:
         hashed = self._hash_of(password, name)
         with self._store.write() as session:
             user = find_user(session, user_id, caller, locks=True)
-            _require_version(user, if_version)
+            check_version(user, if_version, f"user {user.name!r}")
             user.password_hash = hashed
             self._touch(session, user, caller, {"password": "changed"})
         return UserView.of(user)
@@ -300,7 +297,7 @@ class Users:
         session.add(user)
         session.flush()
         change = {"name": user.name, "role": user.role}
-        record(session, caller, "create", _KIND, user.id, change=change, at_ms=user.created_ms)
+        record(session, caller, "create", user, change=change, at_ms=user.created_ms)
 
     def _change(
         self, user_id: str, caller: Caller, if_version: int | None, field: str, value: object
@@ -309,7 +306,7 @@ class Users:
         with self._store.write() as session:
             admins = _enabled_admins(session)
             user = find_user(session, user_id, caller, locks=True)
-            _require_version(user, if_version)
+            check_version(user, if_version, f"user {user.name!r}")
             before = getattr(user, field)
             if before != value:
                 if admins == [user]:
@@ -323,7 +320,7 @@ class Users:
 
     def _touch(self, session: Session, user: User, caller: Caller, change: dict[str, Any]) -> None:
         user.version += 1
-        record(session, caller, "update", _KIND, user.id, change=change, at_ms=self._clock())
+        record(session, caller, "update", user, change=change, at_ms=self._clock())
 
     def _rehash(self, user_id: str, hashed: str, password: str) -> None:
         """Hash a password with the parameters of now, unless it was changed meanwhile.
@@ -334,10 +331,11 @@ class Users:
         same = (User.id == user_id, User.password_hash == hashed)
         try:
             with self._store.write() as session:
-                changed = update(User).where(*same).values(password_hash=fresh).returning(User.id)
-                if session.scalars(changed).first() is not None:
+                changed = update(User).where(*same).values(password_hash=fresh).returning(User)
+                user = session.scalars(changed).first()
+                if user is not None:
                     change, now = {"password_hash": "new parameters"}, self._clock()
-                    record(session, CHORUS, "update", _KIND, user_id, change=change, at_ms=now)
+                    record(session, CHORUS, "update", user, change=change, at_ms=now)
         except StoreError as error:
             # Whoever comes to stop trading because the disk is full must be let in.
             _log.warning("user %s: the password could not be hashed anew: %s", user_id, error)
@@ -346,14 +344,6 @@ class Users:
 def _require_admin(caller: Caller, what: str) -> None:
     if not caller.is_admin:
         raise ForbiddenError(f"users: only admins may {what}, not a {caller.role}; ask an admin")
-
-
-def _require_version(user: User, if_version: int | None) -> None:
-    if if_version is not None and user.version != if_version:
-        raise StaleError(
-            f"user {user.name!r}: has version {user.version} by now, not {if_version}; read it "
-            "again and repeat the change"
-        )
 
 
 def _enabled_admins(session: Session) -> list[User]:
