@@ -476,6 +476,7 @@ class Fleet:
             if host.is_stale:
                 host.end("was being changed when the manager died")
                 del self.hosts[host.id]
+                self.is_changed = True
 
     # ------------------------------------------------------------------ after the manager's death
 

@@ -89,7 +89,7 @@ class Store:
         try:
             with store._transaction(writes=True) as connection:
                 upgrade(connection, name)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on; nobody else would close it
             engine.dispose()
             raise
         return store
