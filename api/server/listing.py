@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Depends, Header, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from engine.errors import ConfigError
 from engine.store.paging import MAX_LIMIT
 
-__all__ = ["After", "IfMatch", "Limit", "Listing", "iso", "tag"]
+__all__ = [
+    "After",
+    "Form",
+    "IfMatch",
+    "Limit",
+    "Listing",
+    "Moment",
+    "View",
+    "iso",
+    "moment",
+    "renamed",
+]
 
 T = TypeVar("T")
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+
+
+class Form(BaseModel):
+    """What is sent or shown: camelCase, and no field that is not known."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
 class Listing(BaseModel, Generic[T]):
@@ -53,11 +71,6 @@ def _version_wanted(
 IfMatch = Annotated[int | None, Depends(_version_wanted)]
 
 
-def tag(response: Response, row: Any) -> None:
-    """Say which version an answer shows."""
-    response.headers["ETag"] = f'"{row.version}"'
-
-
 def iso(at_ms: int) -> str:
     """Return a moment as ISO 8601, UTC.
 
@@ -66,3 +79,35 @@ def iso(at_ms: int) -> str:
     """
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[str, BeforeValidator(iso)]
+"""Made from milliseconds UTC."""
+
+
+class View(Form):
+    """What is shown of a row, field by field of the same name."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, row: Any, response: Response | None = None) -> Self:
+        """Return what is shown of a row.
+
+        Args:
+            row: The row.
+            response: Gets its version as ETag.
+        """
+        if response is not None:
+            response.headers["ETag"] = f'"{row.version}"'
+        return cls.model_validate(row)
+
+
+def moment(field: str) -> Any:
+    """Return a field of a view that shows when something was; `field` holds its milliseconds."""
+    return renamed(f"{field}_ms", field)
+
+
+def renamed(attribute: str, shown: str) -> Any:
+    """Return a field of a view that is called otherwise than the row's."""
+    return Field(validation_alias=attribute, serialization_alias=shown)

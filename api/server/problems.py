@@ -25,7 +25,7 @@ from engine.errors import (
 )
 from engine.users import AuthenticationError
 
-__all__ = ["Problem", "add_problems", "responses"]
+__all__ = ["CHANGED", "Problem", "add_problems", "responses"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -81,6 +81,15 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         }
         for status in sorted(every)
     }
+
+
+CHANGED: Final = responses(
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+)
+"""What whoever changes something may be answered."""
 
 
 def add_problems(app: FastAPI) -> None:

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Literal, Self
+from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from api.server.listing import After, IfMatch, Limit, Listing, iso, tag
-from api.server.problems import responses
+from api.server.listing import After, Form, IfMatch, Limit, Listing, Moment, View, moment
+from api.server.problems import CHANGED, responses
 from api.server.services import Asker, Offered
-from engine.store import Account
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 
-_FORMS = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-
-class NewAccount(BaseModel):
+class NewAccount(Form):
     """A paper account to be opened."""
-
-    model_config = _FORMS
 
     name: str = Field(max_length=200, examples=["paper"])
     balances: dict[str, Decimal] = Field(max_length=100, examples=[{"USDT": "10000"}])
 
 
-class AccountView(BaseModel):
+class AccountView(View):
     """An account; credentials are never shown."""
-
-    model_config = _FORMS
 
     id: str
     owner_id: str
@@ -42,30 +34,8 @@ class AccountView(BaseModel):
     venue: str
     balances: dict[str, str]
     is_enabled: bool
-    created: str
+    created: Moment = moment("created")
     version: int
-
-    @classmethod
-    def of(cls, row: Account) -> Self:
-        """Return what is shown of a row."""
-        return cls(
-            id=row.id,
-            owner_id=row.owner_id,
-            name=row.name,
-            venue=row.venue,
-            balances=row.balances,
-            is_enabled=row.is_enabled,
-            created=iso(row.created_ms),
-            version=row.version,
-        )
-
-
-_CHANGED = responses(
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.PRECONDITION_FAILED,
-)
 
 
 @router.get("", responses=responses())
@@ -77,14 +47,13 @@ def list_accounts(
     return Listing(items=[AccountView.of(row) for row in page.items], next=page.next)
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=_CHANGED)
+@router.post("", status_code=HTTPStatus.CREATED, responses=CHANGED)
 def open_account(
     body: NewAccount, services: Offered, caller: Asker, response: Response
 ) -> AccountView:
     """Open a paper account."""
     row = services.accounts.create(body.name, body.balances, caller)
-    tag(response, row)
-    return AccountView.of(row)
+    return AccountView.of(row, response)
 
 
 @router.get("/{account_id}", responses=responses(HTTPStatus.NOT_FOUND))
@@ -93,11 +62,10 @@ def get_account(
 ) -> AccountView:
     """Return an account."""
     row = services.accounts.get(account_id, caller)
-    tag(response, row)
-    return AccountView.of(row)
+    return AccountView.of(row, response)
 
 
-@router.post("/{account_id}/{what}", responses=_CHANGED)
+@router.post("/{account_id}/{what}", responses=CHANGED)
 def enable_account(
     account_id: str,
     what: Literal["enable", "disable"],
@@ -110,5 +78,4 @@ def enable_account(
     row = services.accounts.enable(
         account_id, caller, is_enabled=what == "enable", if_version=version
     )
-    tag(response, row)
-    return AccountView.of(row)
+    return AccountView.of(row, response)

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from api.server.listing import After, IfMatch, Limit, Listing, iso, tag
-from api.server.problems import responses
+from api.server.listing import After, Form, IfMatch, Limit, Listing, Moment, View, moment, renamed
+from api.server.problems import CHANGED, responses
 from api.server.services import Asker, Offered
 from engine.catalog.definitions import Change, Draft
-from engine.store import Definition, DefinitionVersion
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/definitions", tags=["definitions"])
 
-_FORMS = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-
-class NewDefinition(BaseModel):
+class NewDefinition(Form):
     """A definition to be made."""
-
-    model_config = _FORMS
 
     key: str = Field(max_length=64, examples=["dip_buyer"])
     name: str = Field(default="", max_length=200)
@@ -37,10 +31,8 @@ class NewDefinition(BaseModel):
     note: str = Field(default="", max_length=1000)
 
 
-class DefinitionChange(BaseModel):
+class DefinitionChange(Form):
     """What is to be different; what is left out stays as it is."""
-
-    model_config = _FORMS
 
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
@@ -50,10 +42,8 @@ class DefinitionChange(BaseModel):
     note: str = Field(default="", max_length=1000)
 
 
-class DefinitionView(BaseModel):
+class DefinitionView(View):
     """A definition."""
-
-    model_config = _FORMS
 
     id: str
     key: str
@@ -64,65 +54,25 @@ class DefinitionView(BaseModel):
     is_enabled: bool
     visibility: str
     newest: int
-    created: str
-    updated: str
+    created: Moment = moment("created")
+    updated: Moment = moment("updated")
     version: int
 
-    @classmethod
-    def of(cls, row: Definition) -> Self:
-        """Return what is shown of a row."""
-        return cls(
-            id=row.id,
-            key=row.key,
-            owner_id=row.owner_id,
-            name=row.name,
-            description=row.description,
-            strategy_type=row.strategy_type,
-            is_enabled=row.is_enabled,
-            visibility=row.visibility,
-            newest=row.newest,
-            created=iso(row.created_ms),
-            updated=iso(row.updated_ms),
-            version=row.version,
-        )
 
-
-class VersionView(BaseModel):
+class VersionView(View):
     """What a definition said at some time."""
 
-    model_config = _FORMS
-
     number: int
-    parameters_schema: dict[str, Any] = Field(alias="schema")
+    parameters_schema: dict[str, Any] = renamed("schema", "schema")
     defaults: dict[str, Any]
     sha256: str
     note: str
     is_rollback: bool
     author_id: str | None
-    created: str
-
-    @classmethod
-    def of(cls, row: DefinitionVersion) -> Self:
-        """Return what is shown of a row."""
-        return cls(
-            number=row.number,
-            schema=row.schema,
-            defaults=row.defaults,
-            sha256=row.sha256,
-            note=row.note,
-            is_rollback=row.is_rollback,
-            author_id=row.author_id,
-            created=iso(row.created_ms),
-        )
+    created: Moment = moment("created")
 
 
 _SEEN = responses(HTTPStatus.NOT_FOUND)
-_CHANGED = responses(
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.PRECONDITION_FAILED,
-)
 
 
 @router.get("", responses=responses())
@@ -142,15 +92,14 @@ def list_definitions(
     return Listing(items=[DefinitionView.of(row) for row in page.items], next=page.next)
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=_CHANGED)
+@router.post("", status_code=HTTPStatus.CREATED, responses=CHANGED)
 def create_definition(
     body: NewDefinition, services: Offered, caller: Asker, response: Response
 ) -> DefinitionView:
     """Make a definition."""
     fields = body.model_dump(exclude={"parameters_schema"})
     row = services.definitions.create(Draft(**fields, schema=body.parameters_schema), caller)
-    tag(response, row)
-    return DefinitionView.of(row)
+    return DefinitionView.of(row, response)
 
 
 @router.get("/{definition_id}", responses=_SEEN)
@@ -159,11 +108,10 @@ def get_definition(
 ) -> DefinitionView:
     """Return a definition."""
     row = services.definitions.get(definition_id, caller)
-    tag(response, row)
-    return DefinitionView.of(row)
+    return DefinitionView.of(row, response)
 
 
-@router.patch("/{definition_id}", responses=_CHANGED)
+@router.patch("/{definition_id}", responses=CHANGED)
 def update_definition(
     definition_id: str,
     body: DefinitionChange,
@@ -176,11 +124,10 @@ def update_definition(
     fields = body.model_dump(exclude={"parameters_schema"})
     change = Change(**fields, schema=body.parameters_schema)
     row = services.definitions.update(definition_id, change, caller, if_version=version)
-    tag(response, row)
-    return DefinitionView.of(row)
+    return DefinitionView.of(row, response)
 
 
-@router.post("/{definition_id}/{what}", responses=_CHANGED)
+@router.post("/{definition_id}/{what}", responses=CHANGED)
 def enable_definition(
     definition_id: str,
     what: Literal["enable", "disable"],
@@ -193,8 +140,7 @@ def enable_definition(
     row = services.definitions.enable(
         definition_id, caller, is_enabled=what == "enable", if_version=version
     )
-    tag(response, row)
-    return DefinitionView.of(row)
+    return DefinitionView.of(row, response)
 
 
 @router.get("/{definition_id}/versions", responses=_SEEN)
@@ -209,7 +155,7 @@ def get_version(definition_id: str, number: int, services: Offered, caller: Aske
     return VersionView.of(services.definitions.version(definition_id, number, caller))
 
 
-@router.post("/{definition_id}/versions/{number}/rollback", responses=_CHANGED)
+@router.post("/{definition_id}/versions/{number}/rollback", responses=CHANGED)
 def roll_back(
     definition_id: str,
     number: int,
@@ -220,5 +166,4 @@ def roll_back(
 ) -> DefinitionView:
     """Say again what an earlier version said, as a new version."""
     row = services.definitions.roll_back(definition_id, number, caller, if_version=version)
-    tag(response, row)
-    return DefinitionView.of(row)
+    return DefinitionView.of(row, response)

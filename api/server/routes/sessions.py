@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.server.listing import Form
 from api.server.problems import responses
 from api.server.services import Asker, Offered
 
@@ -13,26 +14,24 @@ __all__ = ["router"]
 router = APIRouter(tags=["sessions"])
 
 
-class SignIn(BaseModel):
+class SignIn(Form):
     """Who signs in."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=200, examples=["ann"])
     password: str = Field(max_length=1000, examples=["correct horse battery staple"])
 
 
-class Token(BaseModel):
+class Token(Form):
     """A token, accepted for 15 minutes."""
 
     token: str
-    expires_in_s: int = Field(default=900, alias="expiresInS")
+    expires_in_s: int = 900
 
 
-class Self(BaseModel):
+class Self(Form):
     """Who asks."""
 
-    user_id: str | None = Field(alias="userId")
+    user_id: str | None
     role: str
 
 
@@ -46,4 +45,4 @@ def sign_in(body: SignIn, services: Offered) -> Token:
 @router.get("/me", responses=responses())
 def who_am_i(caller: Asker) -> Self:
     """Return who asks."""
-    return Self(userId=caller.user_id, role=caller.role)
+    return Self(user_id=caller.user_id, role=caller.role)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from api.server.listing import After, IfMatch, Limit, Listing, iso, tag
-from api.server.problems import responses
+from api.server.listing import After, Form, IfMatch, Limit, Listing, Moment, View, moment, renamed
+from api.server.problems import CHANGED, responses
 from api.server.services import Asker, Offered
 from engine.deployments import NewStrategy
 from engine.deployments.strategies import Desired
-from engine.store import Strategy
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/strategies", tags=["strategies"])
 
-_FORMS = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 _WANTED: dict[str, Desired] = {
     "start": "running",
     "resume": "running",
@@ -29,10 +26,8 @@ _WANTED: dict[str, Desired] = {
 }
 
 
-class StrategyForm(BaseModel):
+class StrategyForm(Form):
     """A strategy to be deployed."""
-
-    model_config = _FORMS
 
     id: str = Field(max_length=64, examples=["btc_dips"])
     definition: str = Field(max_length=64, description="Id of a definition")
@@ -43,53 +38,25 @@ class StrategyForm(BaseModel):
     desired: Literal["running", "paused", "stopped"] = "running"
 
 
-class Parameters(BaseModel):
+class Parameters(Form):
     """Parameters to be changed."""
-
-    model_config = _FORMS
 
     parameters: dict[str, Any] = Field(min_length=1, examples=[{"floor": 25}])
 
 
-class StrategyView(BaseModel):
+class StrategyView(View):
     """A deployed strategy."""
-
-    model_config = _FORMS
 
     id: str
     owner_id: str
     definition_id: str | None
-    definition_version: int | None
+    definition_version: int | None = renamed("definition_number", "definitionVersion")
     account_id: str
     config: dict[str, Any]
     desired: str
-    created: str
-    updated: str
+    created: Moment = moment("created")
+    updated: Moment = moment("updated")
     version: int
-
-    @classmethod
-    def of(cls, row: Strategy) -> Self:
-        """Return what is shown of a row."""
-        return cls(
-            id=row.id,
-            owner_id=row.owner_id,
-            definition_id=row.definition_id,
-            definition_version=row.definition_number,
-            account_id=row.account_id,
-            config=row.config,
-            desired=row.desired,
-            created=iso(row.created_ms),
-            updated=iso(row.updated_ms),
-            version=row.version,
-        )
-
-
-_CHANGED = responses(
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.PRECONDITION_FAILED,
-)
 
 
 @router.get("", responses=responses())
@@ -106,14 +73,13 @@ def list_strategies(
     return Listing(items=[StrategyView.of(row) for row in page.items], next=page.next)
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=_CHANGED)
+@router.post("", status_code=HTTPStatus.CREATED, responses=CHANGED)
 def create_strategy(
     body: StrategyForm, services: Offered, caller: Asker, response: Response
 ) -> StrategyView:
     """Deploy a strategy."""
     row = services.strategies.create(NewStrategy(**body.model_dump()), caller)
-    tag(response, row)
-    return StrategyView.of(row)
+    return StrategyView.of(row, response)
 
 
 @router.get("/{strategy_id}", responses=responses(HTTPStatus.NOT_FOUND))
@@ -122,11 +88,10 @@ def get_strategy(
 ) -> StrategyView:
     """Return a strategy."""
     row = services.strategies.get(strategy_id, caller)
-    tag(response, row)
-    return StrategyView.of(row)
+    return StrategyView.of(row, response)
 
 
-@router.put("/{strategy_id}/settings", responses=_CHANGED)
+@router.put("/{strategy_id}/settings", responses=CHANGED)
 def change_parameters(
     strategy_id: str,
     body: Parameters,
@@ -139,11 +104,10 @@ def change_parameters(
     row = services.strategies.set_parameters(
         strategy_id, body.parameters, caller, if_version=version
     )
-    tag(response, row)
-    return StrategyView.of(row)
+    return StrategyView.of(row, response)
 
 
-@router.put("/{strategy_id}/{what}", responses=_CHANGED)
+@router.put("/{strategy_id}/{what}", responses=CHANGED)
 def want(
     strategy_id: str,
     what: Literal["start", "resume", "pause", "stop"],
@@ -154,11 +118,10 @@ def want(
 ) -> StrategyView:
     """Want a strategy to run, to pause or to stop."""
     row = services.strategies.set_desired(strategy_id, _WANTED[what], caller, if_version=version)
-    tag(response, row)
-    return StrategyView.of(row)
+    return StrategyView.of(row, response)
 
 
-@router.delete("/{strategy_id}", responses=_CHANGED)
+@router.delete("/{strategy_id}", responses=CHANGED)
 def delete_strategy(
     strategy_id: str,
     services: Offered,
