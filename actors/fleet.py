@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import ray
 
 from actors.cluster import spawn
 from actors.control import ControlHub, HostReport
 from actors.core import Core
+from actors.finding import end_hosts_except, find_host
 from actors.host import HostSpec, Prepared
 from actors.members import HostProcess, Member
 from actors.plate import running_on
@@ -490,7 +491,7 @@ class Fleet:
         """
         adopted = set()
         for host_id, (epoch, carried) in self._places().items():
-            actor = self._find(start_name(host_id, start_of(epoch)))
+            actor = find_host(start_name(host_id, start_of(epoch)), self._namespace)
             if actor is None:
                 continue  # it is started again, and nobody is to blame
             kind = kinds.get(host_id, "dedicated")
@@ -498,15 +499,4 @@ class Fleet:
             host.streams = self._streams_of(carried)
             self.hosts[host_id] = host
             adopted.add(host.name)
-        for entry in ray.util.list_named_actors(all_namespaces=True):
-            name = entry["name"]
-            if entry["namespace"] == self._namespace and "#" in name and name not in adopted:
-                actor = self._find(name)
-                if actor is not None:
-                    ray.kill(actor, no_restart=True)
-
-    def _find(self, name: str) -> Any:
-        try:
-            return ray.get_actor(name, namespace=self._namespace)
-        except ValueError:
-            return None
+        end_hosts_except(adopted, self._namespace)
