@@ -11,6 +11,7 @@ import pytest
 
 from engine.store import Store
 from tests.servers import postgres_server
+from tests.stores import an_empty_store
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 
@@ -36,5 +37,5 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(address: str) -> Iterator[Store]:
-    with Store.open(address) as opened:
+    with Store.open(address) if "://" in address else an_empty_store(Path(address)) as opened:
         yield opened

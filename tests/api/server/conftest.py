@@ -17,8 +17,8 @@ from engine.catalog import default_folders
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
-from engine.store import Store
 from engine.users import Hasher, Users
+from tests.stores import an_empty_store
 
 STREAMS = frozenset({"paper:BTC/USDT:1m", "paper:BTC/USDT:15m"})
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
@@ -33,7 +33,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
     def clock() -> int:
         return next(ticks)
 
-    with Store.open(tmp_path / "chorus.db") as store:
+    with an_empty_store(tmp_path / "chorus.db") as store:
         files = StrategyFiles(store, default_folders(), clock)
         files.sync()
         definitions = Definitions(store, lambda: files.catalog, clock)

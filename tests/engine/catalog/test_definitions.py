@@ -16,6 +16,7 @@ from engine.catalog import Catalog, default_folders, discover
 from engine.catalog.definitions import Change, Definitions, Draft
 from engine.errors import ChorusError, ConfigError, ConflictError, ForbiddenError, NotFoundError
 from engine.store import AuditEntry, DefinitionVersion, Store, User
+from tests.stores import an_empty_store
 
 ANN, BOB, ADMIN = (
     Caller("u-ann", "trader"),
@@ -33,7 +34,7 @@ CATALOG = discover(default_folders())
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "chorus.db") as opened:
+    with an_empty_store(tmp_path / "chorus.db") as opened:
         with opened.write() as session:
             for caller in (ANN, BOB, ADMIN):
                 session.add(

@@ -13,6 +13,7 @@ from engine.catalog import default_folders
 from engine.catalog.files import StrategyFiles
 from engine.errors import ConfigError
 from engine.store import Store, StrategyFile
+from tests.stores import an_empty_store
 
 GOOD = """
 from decimal import Decimal
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "chorus.db") as opened:
+    with an_empty_store(tmp_path / "chorus.db") as opened:
         yield opened
 
 

@@ -14,6 +14,7 @@ from engine.catalog import default_folders, discover
 from engine.catalog.definitions import Definitions
 from engine.deployments import Accounts, Served, Strategies
 from engine.store import Store, User
+from tests.stores import an_empty_store
 
 ANN, BOB = Caller("u-ann", "trader"), Caller("u-bob", "trader")
 EVE, ADMIN = Caller("u-eve", "viewer"), Caller("u-admin", "admin")
@@ -41,7 +42,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Store.open(tmp_path / "chorus.db") as store:
+    with an_empty_store(tmp_path / "chorus.db") as store:
         with store.write() as session:
             for caller in (ANN, BOB, EVE, ADMIN):
                 session.add(
