@@ -7,7 +7,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from engine.config.base import ConfigModel
 from engine.config.strategy import Identifier, Isolation, StrategyConfig
@@ -125,13 +125,16 @@ class SyntheticConfig(ConfigModel):
 class MarketConfig(ConfigModel):
     """Where candles come from when no file is named on the command line.
 
-    `speed`: `max`, or how many times real time (60 plays an hour in a minute).
+    `speed`: `max`, or how many times real time (60 plays an hour in a minute). `streams`: ids of
+    streams the feed serves whether a strategy of the run wants them or not, for those that come
+    later.
     """
 
     synthetic: SyntheticConfig | None = None
     replay: tuple[str, ...] = ()
     speed: Literal["max"] | Annotated[float, Field(gt=0)] = "max"
     venue: str = "paper"
+    streams: tuple[str, ...] = ()
 
 
 class RunConfig(ConfigModel):
@@ -146,8 +149,18 @@ class RunConfig(ConfigModel):
     accounts: tuple[AccountConfig, ...] = (
         AccountConfig(id="paper", balances={"USDT": Decimal(1_000_000), "BTC": Decimal(100)}),
     )
-    strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
+    strategies: tuple[StrategyConfig, ...]
     plugin_folders: tuple[str, ...] = ()
+
+    @field_validator("strategies")
+    @classmethod
+    def _something_is_to_run(
+        cls, value: tuple[StrategyConfig, ...], info: ValidationInfo
+    ) -> tuple[StrategyConfig, ...]:
+        market: MarketConfig | None = info.data.get("market")
+        if not value and (market is None or not market.streams):
+            raise ValueError("needs at least one strategy")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -176,15 +189,14 @@ class RunConfig(ConfigModel):
 
     @property
     def wanted_streams(self) -> tuple[str, ...]:
-        """Return the ids of the streams of all enabled strategies, each once, in order."""
-        return tuple(
-            dict.fromkeys(
-                stream
-                for strategy in self.strategies
-                if strategy.enabled
-                for stream in strategy.streams
-            )
+        """Return the ids of the streams of all enabled strategies, then those served anyway."""
+        wanted = (
+            stream
+            for strategy in self.strategies
+            if strategy.enabled
+            for stream in strategy.streams
         )
+        return tuple(dict.fromkeys((*wanted, *self.market.streams)))
 
     def isolation_of(self, strategy: StrategyConfig) -> Isolation:
         """Return the placement of a strategy: its own, else that of the run."""

@@ -152,7 +152,7 @@ def test_a_list_may_not_use_an_id_twice(tmp_path: Path) -> None:
         ("null\n", "found nothing"),
         ("[]\n", "add one"),
         ("name: x\n", "needs a field `strategies`"),
-        ("strategies: []\n", "must have at least 1 item"),
+        ("strategies: []\n", "needs at least one strategy"),
         ("strategies: 5\n", "must be a list (found 5)"),
         ("strategies:\n", "must be a list (found nothing)"),
         ("{id: a, type: X, timeframe: 1m}", "needs a `symbol`"),
