@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.store.base import Amount, Base, Document, Id, Moment, Words
@@ -52,6 +59,8 @@ class Strategy(Base):
         account_id: Where it trades.
         config: `StrategyConfig`, as given.
         desired: ``running``, ``paused`` or ``stopped``.
+        visibility: ``private``: its owner's; ``public``: others may follow it, and see its signals
+            and what it made, but neither its configuration nor its orders.
         created_ms: When.
         updated_ms: When anything about it changed last.
         deleted_ms: When it was deleted; its orders and fills stay. None: it was not.
@@ -61,6 +70,7 @@ class Strategy(Base):
     __tablename__ = "strategies"
     __table_args__ = (
         CheckConstraint("desired IN ('running', 'paused', 'stopped')", name="desired"),
+        CheckConstraint("visibility IN ('private', 'public')", name="visibility"),
         ForeignKeyConstraint(
             ["definition_id", "definition_number"],
             ["strategy_definition_versions.definition_id", "strategy_definition_versions.number"],
@@ -76,6 +86,7 @@ class Strategy(Base):
     account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id"), index=True)
     config: Mapped[Document]
     desired: Mapped[Id]
+    visibility: Mapped[Id] = mapped_column(default="private")
     created_ms: Mapped[Moment]
     updated_ms: Mapped[Moment]
     deleted_ms: Mapped[Moment | None]
@@ -89,19 +100,28 @@ class Subscription(Base):
         id: Random.
         owner_id: Whose.
         strategy_id: What it follows.
-        account_id: With which account; once per strategy.
+        account_id: With which account; once per strategy among those that are not deleted.
         capital: What it may use, quote currency.
         leverage: At most.
         risk: Limits, as `RiskConfig`.
-        status: ``active`` or ``paused``.
+        status: ``active`` or ``paused``; never active when deleted.
         created_ms: When.
+        deleted_ms: When it was deleted; its orders and fills stay. None: it was not.
         version: Raised by every change.
     """
 
     __tablename__ = "subscriptions"
     __table_args__ = (
-        UniqueConstraint("strategy_id", "account_id"),
+        Index(
+            None,
+            "strategy_id",
+            "account_id",
+            unique=True,
+            sqlite_where=text("deleted_ms IS NULL"),
+            postgresql_where=text("deleted_ms IS NULL"),
+        ),
         CheckConstraint("status IN ('active', 'paused')", name="status"),
+        CheckConstraint("deleted_ms IS NULL OR status = 'paused'", name="deleted"),
         Index(None, "created_ms", "id"),
     )
 
@@ -114,4 +134,5 @@ class Subscription(Base):
     risk: Mapped[Document]
     status: Mapped[Words]
     created_ms: Mapped[Moment]
+    deleted_ms: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -199,12 +199,16 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("config", _JSON, nullable=False),
         sa.Column("desired", sa.String(length=64), nullable=False),
+        sa.Column("visibility", sa.String(length=64), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("deleted_ms", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "desired IN ('running', 'paused', 'stopped')", name=op.f("ck_strategies_desired")
+        ),
+        sa.CheckConstraint(
+            "visibility IN ('private', 'public')", name=op.f("ck_strategies_visibility")
         ),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_strategies_account_id")
@@ -351,8 +355,12 @@ def upgrade() -> None:
         sa.Column("risk", _JSON, nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_ms", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("status IN ('active', 'paused')", name=op.f("ck_subscriptions_status")),
+        sa.CheckConstraint(
+            "deleted_ms IS NULL OR status = 'paused'", name=op.f("ck_subscriptions_deleted")
+        ),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_subscriptions_account_id")
         ),
@@ -361,13 +369,18 @@ def upgrade() -> None:
             ["strategy_id"], ["strategies.id"], name=op.f("fk_subscriptions_strategy_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
-        sa.UniqueConstraint(
-            "strategy_id", "account_id", name=op.f("uq_subscriptions_strategy_id_account_id")
-        ),
     )
     op.create_index(op.f("ix_subscriptions_account_id"), "subscriptions", ["account_id"])
     op.create_index(op.f("ix_subscriptions_created_ms_id"), "subscriptions", ["created_ms", "id"])
     op.create_index(op.f("ix_subscriptions_owner_id"), "subscriptions", ["owner_id"])
+    op.create_index(
+        op.f("ix_subscriptions_strategy_id_account_id"),
+        "subscriptions",
+        ["strategy_id", "account_id"],
+        unique=True,
+        sqlite_where=sa.text("deleted_ms IS NULL"),
+        postgresql_where=sa.text("deleted_ms IS NULL"),
+    )
 
     op.create_table(
         "fills",
