@@ -100,12 +100,18 @@ class BacktestJob(Base):
     Attributes:
         id: Random.
         owner_id: Whose.
-        config: The run.
+        name: For people.
+        config: The run, what it plays, and what it was made from.
         status: ``waiting``, ``running``, ``done``, ``failed`` or ``canceled``.
         progress: Part that is done, from 0 to 1, as decimal text.
-        report: What came of it; None until it is done.
+        summary: The figures of the report; None until it is done.
+        report: What came of it; None until it is done. Large: read only where it is asked for.
         error: Why it failed; empty otherwise.
+        attempts: How often a worker has begun it.
+        worker: Who has it, anew for each attempt; None: nobody.
+        lease_ms: Until when that one need not be heard of.
         created_ms: When.
+        started_ms: When it was begun last; None: never.
         ended_ms: When; None until then.
     """
 
@@ -115,16 +121,23 @@ class BacktestJob(Base):
             "status IN ('waiting', 'running', 'done', 'failed', 'canceled')", name="status"
         ),
         Index(None, "owner_id", "created_ms", "id"),
+        Index(None, "status", "created_ms"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     owner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[Words] = mapped_column(default="")
     config: Mapped[Document]
     status: Mapped[Id]
     progress: Mapped[Amount]
-    report: Mapped[Document | None]
+    summary: Mapped[Document | None]
+    report: Mapped[Document | None] = mapped_column(deferred=True)
     error: Mapped[Words]
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[Id | None]
+    lease_ms: Mapped[Moment | None]
     created_ms: Mapped[Moment]
+    started_ms: Mapped[Moment | None]
     ended_ms: Mapped[Moment | None]
 
 

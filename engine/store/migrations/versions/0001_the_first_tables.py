@@ -107,12 +107,18 @@ def upgrade() -> None:
         "backtests",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("config", _JSON, nullable=False),
         sa.Column("status", sa.String(length=64), nullable=False),
         sa.Column("progress", base.Money(length=80), nullable=False),
+        sa.Column("summary", _JSON, nullable=True),
         sa.Column("report", _JSON, nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=True),
+        sa.Column("lease_ms", sa.BigInteger(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("started_ms", sa.BigInteger(), nullable=True),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "status IN ('waiting', 'running', 'done', 'failed', 'canceled')",
@@ -124,6 +130,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_backtests_owner_id_created_ms_id"), "backtests", ["owner_id", "created_ms", "id"]
     )
+    op.create_index(op.f("ix_backtests_status_created_ms"), "backtests", ["status", "created_ms"])
 
     op.create_table(
         "settings",
