@@ -142,8 +142,18 @@ class Subscriber:
         with self._changed:
             return self._changed.wait_for(self._has_something, timeout_s)
 
-    def take(self, limit: int = _PAGE) -> Batch:
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether `take` would read the log, and so may block."""
+        with self._changed:
+            return not (self._queue or self._live or self._end is not None)
+
+    def take(self, limit: int = _PAGE, *, reads: bool = True) -> Batch:
         """Return what comes next, perhaps nothing. Reads the log, and so may block, at first only.
+
+        Args:
+            limit: How many events at most.
+            reads: False: only what waits already; never blocks.
 
         Raises:
             SlowSubscriberError: The client was too slow; the subscription has ended.
@@ -151,8 +161,8 @@ class Subscriber:
                 this log; the subscription has ended.
             EventLogUnavailableError: The log cannot be reached; the subscription goes on.
         """
-        for _ in range(_PAGES_AT_ONCE):
-            if not self._is_behind():
+        for _ in range(_PAGES_AT_ONCE if reads else 0):
+            if not self.is_behind:
                 break
             self._read_page()
         with self._changed:
@@ -167,10 +177,6 @@ class Subscriber:
 
     def _has_something(self) -> bool:
         return bool(self._queue or not self._live or self._end is not None)
-
-    def _is_behind(self) -> bool:
-        with self._changed:
-            return not (self._queue or self._live or self._end is not None)
 
     def _read_page(self) -> None:
         with self._changed:

@@ -258,6 +258,18 @@ def test_a_client_is_woken_when_there_is_something_for_it(log: MemoryEventLog) -
     assert (len(woken), subscriber.wait(0.0)) == (2, True)
 
 
+def test_a_client_that_must_not_wait_takes_only_what_is_there(log: MemoryEventLog) -> None:
+    subscriber = Subscriber(log, Interest(caller=ANN, topics=ALL), after=log.newest())
+    log.publish("fills", {})
+    assert (subscriber.take(reads=False).events, subscriber.is_behind) == ([], True)
+    assert len(subscriber.take().events) == 1
+    assert not subscriber.is_behind
+    offer(log, subscriber, KINDS[4])
+    assert len(subscriber.take(reads=False).events) == 1
+    subscriber.look_back()
+    assert subscriber.is_behind
+
+
 def test_what_a_client_does_not_want_moves_its_position_too(log: MemoryEventLog) -> None:
     subscriber = live(log, Interest(caller=ANN, topics=frozenset({"fills"})))
     offer(log, subscriber, KINDS[0])
