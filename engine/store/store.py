@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -185,13 +187,31 @@ def _url_of(address: str | Path) -> URL:
     return url.set(drivername=_DRIVERS[kind])
 
 
+def _document_of(text: str | bytes) -> Any:
+    """Read a document; three times as fast as the standard library, which reads more, for most."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # half a surrogate pair, a number beyond a float
+        return json.loads(text)
+
+
 def _engine_of(url: URL) -> Engine:
     # What is written may be secret: no message and no log of SQLAlchemy shows it.
     if url.get_backend_name() == "postgresql":
         return create_engine(
-            url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            hide_parameters=True,
+            json_deserializer=_document_of,
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000}, hide_parameters=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_MS / 1000},
+        hide_parameters=True,
+        json_deserializer=_document_of,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

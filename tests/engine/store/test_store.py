@@ -234,3 +234,17 @@ def test_a_server_that_is_not_there_is_said_to_be_away_without_the_password() ->
 def test_what_is_no_address_of_a_store_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"^store: "):
         Store.open(address)
+
+
+ODD = {"half": "\ud800", "nul": "a\x00b", "huge": float("inf"), "long": 10**40, "none": None}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_document_comes_back_as_it_was_written(store: Store, name: str) -> None:
+    if "postgresql" in store.name and name in {"half", "nul", "huge"}:
+        pytest.skip("PostgreSQL refuses it")
+    value = {"value": [ODD[name], {"deep": [1.5, True]}]}
+    with store.write() as session:
+        session.add(Setting(key=name, value=value, updated_ms=0))
+    with store.read() as session:
+        assert session.get_one(Setting, name).value == value
