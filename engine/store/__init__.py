@@ -7,6 +7,7 @@ from engine.store.base import Base
 from engine.store.definitions import VISIBILITIES, Definition, DefinitionVersion, StrategyFile
 from engine.store.deployments import Account, Strategy, Subscription
 from engine.store.people import ROLES, ApiKey, User
+from engine.store.recordings import Recording, UnpublishedEvents
 from engine.store.records import Alert, AuditEntry, BacktestJob, Execution, Setting, Signal
 from engine.store.store import Store
 from engine.store.trades import Fill, Order, Position
@@ -26,11 +27,13 @@ __all__ = [
     "Fill",
     "Order",
     "Position",
+    "Recording",
     "Setting",
     "Signal",
     "Store",
     "Strategy",
     "StrategyFile",
     "Subscription",
+    "UnpublishedEvents",
     "User",
 ]

@@ -14,6 +14,7 @@ from engine.money import plain
 
 __all__ = [
     "Amount",
+    "Asked",
     "Base",
     "Counter",
     "Document",
@@ -56,6 +57,13 @@ class Money(TypeDecorator[Decimal]):
         return None if value is None else Decimal(value)
 
 
+class AnyMoney(Money):
+    """A decimal of any length: what others ask for is not bounded by anything."""
+
+    impl = Text()
+    cache_ok = True
+
+
 _JSON = JSON().with_variant(JSONB(), "postgresql")
 
 Id = Annotated[str, mapped_column(String(64))]
@@ -66,6 +74,9 @@ Moment = Annotated[int, mapped_column(BigInteger)]
 """Milliseconds since 1970, UTC."""
 
 Amount = Annotated[Decimal, mapped_column(Money)]
+Asked = Annotated[Decimal, mapped_column(AnyMoney)]
+"""An amount as somebody asked for it."""
+
 Document = Annotated[dict[str, Any], mapped_column(_JSON)]
 Counter = Annotated[
     int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from engine.store.base import Amount, Base, Counter, Document, Id, Moment, Words
+from engine.store.base import Amount, Asked, Base, Counter, Document, Id, Moment, Words
 
 __all__ = ["Alert", "AuditEntry", "BacktestJob", "Execution", "Setting", "Signal"]
 
@@ -13,36 +13,69 @@ __all__ = ["Alert", "AuditEntry", "BacktestJob", "Execution", "Setting", "Signal
 class Signal(Base):
     """What a strategy wanted, and what became of it; kept for 90 days.
 
+    No foreign keys, here and wherever the recorder writes: what has been traded has been traded,
+    and goes on record whether or not the strategy, subscription or account is on record, too.
+
     Attributes:
-        id: Made from instance, slice and number.
-        strategy_id: Who.
+        id: Made from the run, the instance, its stream, the candle and a number.
+        run_id: Of which run.
+        strategy_id: Who: the id of a strategy, or of a subscription that follows one.
         at_ms: Close of the candle it was decided on.
-        action: ``BUY``, ``SELL``, ``CLOSE`` or ``HOLD``.
-        code: ``accepted``, or why it was refused.
-        quantity: As wanted; None: as its sizing says.
-        confidence: From 0 to 1.
+        recorded_ms: When it was put here; it is kept for 90 days from then on, because a replay
+            decides on old candles.
+        kind: ``signal``, ``request`` (a plain order) or ``cancel``.
+        action: ``BUY``, ``SELL``, ``CLOSE``, ``HOLD``; of a cancel ``CANCEL``.
+        symbol: What; None for a cancel.
+        order_type: Of a request, as it waits for its price; None otherwise.
+        quantity: As wanted, base currency; None: as its sizing says.
+        price: Limit or trigger, quote currency; None: the market's.
+        stop_loss: Fraction of the entry price; None: as its risk says.
+        take_profit: Likewise.
+        trailing_stop: Fraction below the best price; None: as its risk says.
+        is_reduce_only: Of a request: it may only close.
+        confidence: From 0 to 1; None for a cancel.
         reason: In the strategy's words.
+        code: ``accepted``, ``recorded`` (a HOLD), or why it was refused.
+        detail: The same for people; empty where there is nothing to say.
+        order_id: What came of it, or what is to be canceled; None: no order.
     """
 
     __tablename__ = "strategy_signals"
-    __table_args__ = (Index(None, "strategy_id", "at_ms", "id"), Index(None, "at_ms"))
+    __table_args__ = (
+        Index(None, "strategy_id", "at_ms", "id"),
+        Index(None, "at_ms"),
+        Index(None, "recorded_ms"),
+    )
 
     id: Mapped[Words] = mapped_column(primary_key=True)
-    strategy_id: Mapped[Id] = mapped_column(ForeignKey("strategies.id"))
+    run_id: Mapped[Id]
+    strategy_id: Mapped[Id]
     at_ms: Mapped[Moment]
+    recorded_ms: Mapped[Moment]
+    kind: Mapped[Id]
     action: Mapped[Id]
-    code: Mapped[Id]
-    quantity: Mapped[Amount | None]
-    confidence: Mapped[Amount]
+    symbol: Mapped[Words | None]
+    order_type: Mapped[Id | None]
+    quantity: Mapped[Asked | None]
+    price: Mapped[Asked | None]
+    stop_loss: Mapped[Asked | None]
+    take_profit: Mapped[Asked | None]
+    trailing_stop: Mapped[Asked | None]
+    is_reduce_only: Mapped[bool] = mapped_column(default=False)
+    confidence: Mapped[Asked | None]
     reason: Mapped[Words]
+    code: Mapped[Id]
+    detail: Mapped[Words] = mapped_column(default="")
+    order_id: Mapped[Words | None]
 
 
 class Execution(Base):
     """One strategy at one interval: there is one row, so one engine executed it.
 
     Attributes:
-        strategy_id: Who.
+        strategy_id: Who. No foreign key, as in `Signal`.
         interval_ms: Close of the candle.
+        recorded_ms: When it was put here.
         worker: Engine that executed it.
         duration_us: How long it took.
         result: ``success``, ``failed``, ``skipped`` or ``no_signal``.
@@ -54,10 +87,12 @@ class Execution(Base):
     __table_args__ = (
         PrimaryKeyConstraint("strategy_id", "interval_ms"),
         CheckConstraint("result IN ('success', 'failed', 'skipped', 'no_signal')", name="result"),
+        Index(None, "recorded_ms"),
     )
 
-    strategy_id: Mapped[Id] = mapped_column(ForeignKey("strategies.id"))
+    strategy_id: Mapped[Id]
     interval_ms: Mapped[Moment]
+    recorded_ms: Mapped[Moment]
     worker: Mapped[Id]
     duration_us: Mapped[Moment]
     result: Mapped[Id]

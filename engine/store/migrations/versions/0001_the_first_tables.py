@@ -133,6 +133,24 @@ def upgrade() -> None:
     op.create_index(op.f("ix_backtests_status_created_ms"), "backtests", ["status", "created_ms"])
 
     op.create_table(
+        "idempotency_keys",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("request_hash", sa.String(length=64), nullable=False),
+        sa.Column("claim", sa.String(length=64), nullable=False),
+        sa.Column("lease_ms", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", _JSON, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_idempotency_keys_user_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index(op.f("ix_idempotency_keys_created_ms"), "idempotency_keys", ["created_ms"])
+
+    op.create_table(
         "settings",
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("value", _JSON, nullable=False),
@@ -265,93 +283,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alerts_strategy_id"), "alerts", ["strategy_id"])
 
     op.create_table(
-        "orders",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("strategy_id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("slice", sa.BigInteger(), nullable=False),
-        sa.Column("symbol", sa.String(length=64), nullable=False),
-        sa.Column("side", sa.String(length=64), nullable=False),
-        sa.Column("kind", sa.String(length=64), nullable=False),
-        sa.Column("quantity", base.Money(length=80), nullable=False),
-        sa.Column("price", base.Money(length=80), nullable=True),
-        sa.Column("filled", base.Money(length=80), nullable=False),
-        sa.Column("status", sa.String(length=64), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_orders_account_id")),
-        sa.ForeignKeyConstraint(
-            ["strategy_id"], ["strategies.id"], name=op.f("fk_orders_strategy_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
-    )
-    op.create_index(
-        op.f("ix_orders_account_id_created_ms_id"), "orders", ["account_id", "created_ms", "id"]
-    )
-    op.create_index(op.f("ix_orders_status"), "orders", ["status"])
-    op.create_index(
-        op.f("ix_orders_strategy_id_created_ms_id"), "orders", ["strategy_id", "created_ms", "id"]
-    )
-
-    op.create_table(
-        "positions",
-        sa.Column("strategy_id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("symbol", sa.String(length=64), nullable=False),
-        sa.Column("quantity", base.Money(length=80), nullable=False),
-        sa.Column("entry_price", base.Money(length=80), nullable=True),
-        sa.Column("realized", base.Money(length=80), nullable=False),
-        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_positions_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["strategy_id"], ["strategies.id"], name=op.f("fk_positions_strategy_id")
-        ),
-        sa.PrimaryKeyConstraint("strategy_id", "account_id", "symbol", name=op.f("pk_positions")),
-    )
-    op.create_table(
-        "strategy_executions",
-        sa.Column("strategy_id", sa.String(length=64), nullable=False),
-        sa.Column("interval_ms", sa.BigInteger(), nullable=False),
-        sa.Column("worker", sa.String(length=64), nullable=False),
-        sa.Column("duration_us", sa.BigInteger(), nullable=False),
-        sa.Column("result", sa.String(length=64), nullable=False),
-        sa.Column("subscribers", sa.Integer(), nullable=False),
-        sa.Column("trades", sa.Integer(), nullable=False),
-        sa.CheckConstraint(
-            "result IN ('success', 'failed', 'skipped', 'no_signal')",
-            name=op.f("ck_strategy_executions_result"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["strategy_id"], ["strategies.id"], name=op.f("fk_strategy_executions_strategy_id")
-        ),
-        sa.PrimaryKeyConstraint("strategy_id", "interval_ms", name=op.f("pk_strategy_executions")),
-    )
-    op.create_table(
-        "strategy_signals",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("strategy_id", sa.String(length=64), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("code", sa.String(length=64), nullable=False),
-        sa.Column("quantity", base.Money(length=80), nullable=True),
-        sa.Column("confidence", base.Money(length=80), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["strategy_id"], ["strategies.id"], name=op.f("fk_strategy_signals_strategy_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_strategy_signals")),
-    )
-    op.create_index(op.f("ix_strategy_signals_at_ms"), "strategy_signals", ["at_ms"])
-    op.create_index(
-        op.f("ix_strategy_signals_strategy_id_at_ms_id"),
-        "strategy_signals",
-        ["strategy_id", "at_ms", "id"],
-    )
-
-    op.create_table(
         "subscriptions",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("owner_id", sa.String(length=64), nullable=False),
@@ -388,26 +319,147 @@ def upgrade() -> None:
         sqlite_where=sa.text("deleted_ms IS NULL"),
         postgresql_where=sa.text("deleted_ms IS NULL"),
     )
+    _create_what_was_traded()
+
+
+def _create_what_was_traded() -> None:
+    """Create what the recorder writes."""
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("strategy_id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("signal_id", sa.Text(), nullable=False),
+        sa.Column("slice", sa.BigInteger(), nullable=False),
+        sa.Column("symbol", sa.String(length=64), nullable=False),
+        sa.Column("side", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=64), nullable=False),
+        sa.Column("quantity", base.Money(length=80), nullable=False),
+        sa.Column("price", base.Money(length=80), nullable=True),
+        sa.Column("trail", base.Money(length=80), nullable=True),
+        sa.Column("net_id", sa.Text(), nullable=True),
+        sa.Column("filled", base.Money(length=80), nullable=False),
+        sa.Column("status", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('open', 'filled', 'canceled', 'rejected')", name=op.f("ck_orders_status")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+    )
+    op.create_index(
+        op.f("ix_orders_account_id_created_ms_id"), "orders", ["account_id", "created_ms", "id"]
+    )
+    op.create_index(op.f("ix_orders_status"), "orders", ["status"])
+    op.create_index(
+        op.f("ix_orders_strategy_id_created_ms_id"), "orders", ["strategy_id", "created_ms", "id"]
+    )
+
+    op.create_table(
+        "positions",
+        sa.Column("strategy_id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("quantity", base.Money(length=80), nullable=False),
+        sa.Column("cost", base.Money(length=80), nullable=False),
+        sa.Column("entry_price", base.Money(length=80), nullable=True),
+        sa.Column("realized", base.Money(length=80), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("strategy_id", "account_id", "symbol", name=op.f("pk_positions")),
+    )
+    op.create_index(op.f("ix_positions_run_id"), "positions", ["run_id"])
+
+    op.create_table(
+        "strategy_executions",
+        sa.Column("strategy_id", sa.String(length=64), nullable=False),
+        sa.Column("interval_ms", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("duration_us", sa.BigInteger(), nullable=False),
+        sa.Column("result", sa.String(length=64), nullable=False),
+        sa.Column("subscribers", sa.Integer(), nullable=False),
+        sa.Column("trades", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "result IN ('success', 'failed', 'skipped', 'no_signal')",
+            name=op.f("ck_strategy_executions_result"),
+        ),
+        sa.PrimaryKeyConstraint("strategy_id", "interval_ms", name=op.f("pk_strategy_executions")),
+    )
+    op.create_index(
+        op.f("ix_strategy_executions_recorded_ms"), "strategy_executions", ["recorded_ms"]
+    )
+
+    op.create_table(
+        "strategy_signals",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("strategy_id", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=True),
+        sa.Column("order_type", sa.String(length=64), nullable=True),
+        sa.Column("quantity", base.AnyMoney(), nullable=True),
+        sa.Column("price", base.AnyMoney(), nullable=True),
+        sa.Column("stop_loss", base.AnyMoney(), nullable=True),
+        sa.Column("take_profit", base.AnyMoney(), nullable=True),
+        sa.Column("trailing_stop", base.AnyMoney(), nullable=True),
+        sa.Column("is_reduce_only", sa.Boolean(), nullable=False),
+        sa.Column("confidence", base.AnyMoney(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_strategy_signals")),
+    )
+    op.create_index(op.f("ix_strategy_signals_at_ms"), "strategy_signals", ["at_ms"])
+    op.create_index(op.f("ix_strategy_signals_recorded_ms"), "strategy_signals", ["recorded_ms"])
+    op.create_index(
+        op.f("ix_strategy_signals_strategy_id_at_ms_id"),
+        "strategy_signals",
+        ["strategy_id", "at_ms", "id"],
+    )
+
+    op.create_table(
+        "recordings",
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("engine", sa.String(length=64), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("last_hash", sa.String(length=64), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_recordings")),
+    )
+    op.create_index(op.f("ix_recordings_engine"), "recordings", ["engine"])
+    op.create_table(
+        "unpublished_events",
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "lines", name=op.f("pk_unpublished_events")),
+    )
 
     op.create_table(
         "fills",
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("strategy_id", sa.String(length=64), nullable=False),
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("symbol", sa.String(length=64), nullable=False),
         sa.Column("side", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("quantity", base.Money(length=80), nullable=False),
         sa.Column("price", base.Money(length=80), nullable=False),
         sa.Column("fee", base.Money(length=80), nullable=False),
         sa.Column("fee_currency", sa.String(length=64), nullable=False),
         sa.Column("realized", base.Money(length=80), nullable=True),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_fills_account_id")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_fills_order_id")),
-        sa.ForeignKeyConstraint(
-            ["strategy_id"], ["strategies.id"], name=op.f("fk_fills_strategy_id")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fills")),
     )
     op.create_index(op.f("ix_fills_account_id_at_ms_id"), "fills", ["account_id", "at_ms", "id"])
@@ -420,6 +472,8 @@ def downgrade() -> None:
     for table in (
         "fills",
         "subscriptions",
+        "unpublished_events",
+        "recordings",
         "strategy_signals",
         "strategy_executions",
         "positions",
@@ -429,6 +483,7 @@ def downgrade() -> None:
         "strategy_definition_versions",
         "strategy_definitions",
         "settings",
+        "idempotency_keys",
         "backtests",
         "audit_log",
         "api_keys",
