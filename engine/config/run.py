@@ -219,15 +219,19 @@ class RunConfig(ConfigModel):
             f"(defined: {', '.join(account.id for account in self.accounts)})"
         )
 
-    def capital_of(self, strategy: StrategyConfig) -> Decimal:
+    def capital_of(self, strategy: StrategyConfig, account: AccountConfig | None = None) -> Decimal:
         """Return a strategy's capital: its own, else its account's balance of the quote currency.
+
+        Args:
+            strategy: The strategy.
+            account: Its account; None: the one of the run that it names.
 
         Raises:
             ConfigError: The account is not defined, or has no balance of that currency.
         """
         if strategy.capital is not None:
             return strategy.capital
-        account = self.account_of(strategy)
+        account = account or self.account_of(strategy)
         _, quote = parse_symbol(strategy.symbol)
         try:
             return account.balances[quote]

@@ -110,7 +110,7 @@ class Accounts:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such account, or not for the caller.
-            : It has another version by now.
+            StaleError: It has another version by now.
         """
         _owner(caller)
         with self._store.write() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -43,6 +43,9 @@ Desired = Literal["running", "paused", "stopped"]
 _OF_THE_DEPLOYMENT: Final = frozenset({"id", "type", "account", "enabled"})
 """Fields of a configuration that are said beside it."""
 
+_RESERVED: Final = frozenset({"active", "files", "start", "types"})
+"""Ids that would be taken for something else in an address."""
+
 _SORTS: Final = {
     "created": Strategy.created_ms,
     "updated": Strategy.updated_ms,
@@ -68,6 +71,10 @@ class NewStrategy(msgspec.Struct, frozen=True, kw_only=True):
     desired: Desired = "running"
 
 
+def _nobody_waits(_strategy_id: str) -> None:
+    """Nobody is to be told."""
+
+
 class Strategies:
     """Reads and writes deployed strategies; the only one who writes their table.
 
@@ -80,6 +87,7 @@ class Strategies:
         catalog: The strategy types there are now.
         served: What the engine has to offer now.
         clock: Milliseconds UTC.
+        on_change: Called with a strategy's id once a change of it is on record.
     """
 
     def __init__(
@@ -90,12 +98,14 @@ class Strategies:
         catalog: Callable[[], Catalog],
         served: Callable[[], Served],
         clock: Callable[[], int],
+        on_change: Callable[[str], None] = _nobody_waits,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._catalog = catalog
         self._served = served
         self._clock = clock
+        self._on_change = on_change
 
     # ------------------------------------------------------------------ reading
 
@@ -136,11 +146,26 @@ class Strategies:
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
-    def all_desired(self) -> list[Strategy]:
-        """Return every strategy that is to be in the engine, whoever owns it, the oldest first."""
-        query = select(Strategy).where(Strategy.deleted_ms.is_(None), Strategy.desired != "stopped")
+    def versions(self) -> dict[str, int]:
+        """Return the version of every strategy there ever was, whoever owns it, by id."""
         with self._store.read() as session:
-            return list(session.scalars(query.order_by(Strategy.created_ms, Strategy.id)))
+            rows = session.execute(select(Strategy.id, Strategy.version)).all()
+        return {row.id: row.version for row in rows}
+
+    def deployed(self, ids: Sequence[str]) -> list[tuple[Strategy, Account]]:
+        """Return strategies, deleted ones too, each with its account, the oldest first.
+
+        Args:
+            ids: Which; whoever owns them.
+        """
+        query = (
+            select(Strategy, Account)
+            .join(Account, Account.id == Strategy.account_id)
+            .where(Strategy.id.in_(ids))
+            .order_by(Strategy.created_ms, Strategy.id)
+        )
+        with self._store.read() as session:
+            return [(row.Strategy, row.Account) for row in session.execute(query)]
 
     # ------------------------------------------------------------------ writing
 
@@ -160,44 +185,140 @@ class Strategies:
                 f"definition: {definition.key!r} is disabled; enable it, or use another"
             )
         version = self._definitions.version(definition.id, definition.newest, caller)
-        misplaced = sorted(_OF_THE_DEPLOYMENT & new.config.keys())
-        if misplaced:
-            raise ConfigError(f"config: {', '.join(misplaced)} is said beside it, not in it")
-        fields = merged(version.defaults, new.config) | {
-            "id": new.id,
-            "type": definition.strategy_type,
-            "account": new.account,
-        }
-        config = validated(fields)
-        check_parameters(
-            self._catalog().get(config.type).cls, config.parameters, strategy=config.id
+        _require_own(new.config)
+        config = self._configured(
+            merged(version.defaults, new.config), new, definition.strategy_type, version.schema
         )
-        check_schema(version.schema, config)
         now = self._clock()
-        strategy = Strategy(
-            id=config.id,
-            owner_id=owner_id,
-            definition_id=definition.id,
-            definition_number=version.number,
-            account_id=new.account,
-            config=written(config),
-            desired=new.desired,
-            created_ms=now,
-            updated_ms=now,
+        return self._add(
+            Strategy(
+                id=config.id,
+                owner_id=owner_id,
+                definition_id=definition.id,
+                definition_number=version.number,
+                account_id=new.account,
+                given=dict(new.config),
+                config=written(config),
+                desired=new.desired,
+                created_ms=now,
+                updated_ms=now,
+            ),
+            config,
+            caller,
         )
+
+    def adopt(self, config: StrategyConfig, account: str, caller: Caller) -> Strategy:
+        """Deploy a strategy as a run's configuration has it, without a definition.
+
+        Raises:
+            ForbiddenError: The caller may only look.
+            ConfigError: It could not run; one line per field.
+            ConflictError: The id is taken, also by one that was deleted.
+        """
+        owner_id = _owner(caller)
+        fields = written(config)
+        given = {name: value for name, value in fields.items() if name not in _OF_THE_DEPLOYMENT}
+        new = NewStrategy(id=config.id, definition="", account=account, config=given)
+        config = self._configured(given, new, config.type, {})
+        now = self._clock()
+        return self._add(
+            Strategy(
+                id=config.id,
+                owner_id=owner_id,
+                account_id=account,
+                given=given,
+                config=written(config),
+                desired="running",
+                created_ms=now,
+                updated_ms=now,
+            ),
+            config,
+            caller,
+        )
+
+    def _configured(
+        self, fields: Mapping[str, Any], new: NewStrategy, kind: str, schema: Mapping[str, Any]
+    ) -> StrategyConfig:
+        """Return the whole configuration, checked as far as that can be done without an account.
+
+        Raises:
+            ConfigError: It is not usable; one line per field.
+        """
+        if new.id in _RESERVED:
+            raise ConfigError(f"id: {new.id!r} means something else in addresses; choose another")
+        config = validated({**fields, "id": new.id, "type": kind, "account": new.account})
+        loaded = self._catalog().get(config.type)
+        check_parameters(loaded.cls, config.parameters, strategy=config.id)
+        check_schema(schema, config)
+        return config
+
+    def _add(self, strategy: Strategy, config: StrategyConfig, caller: Caller) -> Strategy:
         try:
             with self._store.write() as session:
-                self._check_preflight(config, usable_account(session, new.account, caller))
+                self._check_preflight(config, usable_account(session, strategy.account_id, caller))
                 session.add(strategy)
-                change = {"config": strategy.config, "desired": new.desired}
+                change = {"config": strategy.config, "desired": strategy.desired}
                 record(
                     session, caller, "create", strategy, change=change, at_ms=strategy.updated_ms
                 )
         except ConstraintError as error:
             raise ConflictError(
-                f"strategy {new.id!r}: the id is taken, perhaps by one that was deleted; "
+                f"strategy {strategy.id!r}: the id is taken, perhaps by one that was deleted; "
                 "choose another"
             ) from error
+        self._on_change(strategy.id)
+        return strategy
+
+    def restart(
+        self,
+        strategy_id: str,
+        caller: Caller,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        if_version: int | None = None,
+    ) -> Strategy:
+        """Have a strategy started afresh, with its definition's newest version.
+
+        Its position carries over. Wanted to run from here on, unless it is paused.
+
+        Args:
+            strategy_id: Which.
+            caller: Who asks.
+            changes: Fields of its configuration that are different from here on.
+            if_version: Only if it has this version.
+
+        Raises:
+            ForbiddenError: The caller may only look.
+            NotFoundError: There is no such strategy, or not for the caller.
+            ConfigError: It could not run like that; one line per field.
+            StaleError: It has another version by now.
+        """
+        _require_own(changes or {})
+        with self._store.write() as session:
+            strategy = self._owned(session, strategy_id, caller, if_version)
+            before = strategy.config
+            given = merged(strategy.given, changes or {})
+            fields, schema = given, {}
+            if strategy.definition_id is not None:
+                definition = self._definitions.get(strategy.definition_id, CHORUS)
+                newest = self._definitions.version(definition.id, definition.newest, CHORUS)
+                strategy.definition_number = newest.number
+                fields, schema = merged(newest.defaults, given), newest.schema
+            new = NewStrategy(
+                id=strategy.id, definition="", account=strategy.account_id, config=given
+            )
+            config = self._configured(fields, new, str(before["type"]), schema)
+            account = session.get_one(Account, strategy.account_id)
+            self._check_preflight(config, account)
+            strategy.given, strategy.config = given, written(config)
+            strategy.generation += 1
+            if strategy.desired == "stopped":
+                strategy.desired = "running"
+            change: dict[str, Any] = {"definition_number": strategy.definition_number}
+            if strategy.config != before:
+                change["config"] = [before, strategy.config]
+            self._changed(session, strategy, caller, "restart", change)
+        self._on_change(strategy.id)
         return strategy
 
     def set_desired(
@@ -208,7 +329,7 @@ class Strategies:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
-            : It has another version by now.
+            StaleError: It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -216,6 +337,7 @@ class Strategies:
                 change = {"desired": [strategy.desired, desired]}
                 strategy.desired = desired
                 self._changed(session, strategy, caller, "update", change)
+        self._on_change(strategy.id)
         return strategy
 
     def set_parameters(
@@ -232,7 +354,7 @@ class Strategies:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
             ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
-            : It has another version by now.
+            StaleError: It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
@@ -247,7 +369,9 @@ class Strategies:
                 check_schema(version.schema, changed)
             change = {name: [config.parameters.get(name), parameters[name]] for name in changes}
             strategy.config = written(changed)
+            strategy.given = merged(strategy.given, {"parameters": dict(changes)})
             self._changed(session, strategy, caller, "update", {"parameters": change})
+        self._on_change(strategy.id)
         return strategy
 
     def delete(
@@ -283,6 +407,7 @@ class Strategies:
             strategy.deleted_ms = self._clock()
             strategy.desired = "stopped"
             self._changed(session, strategy, caller, "delete", {"is_forced": is_forced})
+        self._on_change(strategy.id)
         return strategy
 
     # ------------------------------------------------------------------ the parts of it
@@ -328,6 +453,17 @@ class Strategies:
         capital = balance_of(config, account.balances)
         loaded = self._catalog().get(config.type)
         build(config, loaded, capital=capital, instruments=served.instruments)
+
+
+def _require_own(config: Mapping[str, Any]) -> None:
+    """Check that a configuration says nothing that is said beside it.
+
+    Raises:
+        ConfigError: It does.
+    """
+    misplaced = sorted(_OF_THE_DEPLOYMENT & config.keys())
+    if misplaced:
+        raise ConfigError(f"config: {', '.join(misplaced)} is said beside it, not in it")
 
 
 def _owner(caller: Caller) -> str:

@@ -9,6 +9,7 @@ from engine.market.columns import CandleColumns
 from engine.market.distribution import DataDistributor, select_streams
 from engine.market.log import SliceLog, StreamLog
 from engine.market.market import Market, open_market
+from engine.market.offer import streams_on_offer
 from engine.market.pacing import Pacer
 from engine.market.reports import FileReport
 from engine.market.symbols import FileSpec, parse_file_spec, symbol_key
@@ -33,6 +34,7 @@ __all__ = [
     "open_market",
     "parse_file_spec",
     "select_streams",
+    "streams_on_offer",
     "symbol_key",
     "synthetic_columns",
 ]

@@ -57,7 +57,9 @@ class Strategy(Base):
         definition_id: What it was made from; None: from a strategy type.
         definition_number: Version of that; it keeps it until it is restarted.
         account_id: Where it trades.
-        config: `StrategyConfig`, as given.
+        given: What its owner said, over the definition's defaults.
+        config: `StrategyConfig`: both together, with what was changed since.
+        generation: Raised by every restart, so that a restart that was asked for is not lost.
         desired: ``running``, ``paused`` or ``stopped``.
         visibility: ``private``: its owner's; ``public``: others may follow it, and see its signals
             and what it made, but neither its configuration nor its orders.
@@ -84,7 +86,9 @@ class Strategy(Base):
     definition_id: Mapped[Id | None]
     definition_number: Mapped[int | None]
     account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id"), index=True)
+    given: Mapped[Document]
     config: Mapped[Document]
+    generation: Mapped[int] = mapped_column(default=1)
     desired: Mapped[Id]
     visibility: Mapped[Id] = mapped_column(default="private")
     created_ms: Mapped[Moment]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -31,12 +31,17 @@ class Desk:
         self.served = Served(STREAMS, {})
         self.definitions = Definitions(store, lambda: CATALOG, lambda: next(ticks))
         self.accounts = Accounts(store, lambda: next(ticks))
-        self.strategies = Strategies(
-            store,
+        self._clock = lambda: next(ticks)
+        self.strategies = self.strategies_telling(lambda _: None)
+
+    def strategies_telling(self, on_change: Callable[[str], None]) -> Strategies:
+        return Strategies(
+            self.store,
             self.definitions,
             catalog=lambda: CATALOG,
             served=lambda: self.served,
-            clock=lambda: next(ticks),
+            clock=self._clock,
+            on_change=on_change,
         )
 
 

@@ -101,7 +101,83 @@ def test_a_disabled_definition_or_account_is_not_used(desk: Desk) -> None:
         desk.strategies.create(new(), ANN)
 
 
+def test_a_restart_takes_the_newest_version_and_keeps_what_was_said(desk: Desk) -> None:
+    defaults = {"parameters": {"slow_period": 9}, "risk": {"stop_loss": 0.02}}
+    mine = desk.definitions.create(
+        Draft(key="mine", strategy_type="EMA_CROSS", defaults=defaults), ANN
+    )
+    desk.strategies.create(new(definition=mine.id), ANN)
+    desk.strategies.set_parameters("one", {"allow_short": True}, ANN)
+    newer = {"parameters": {"slow_period": 12, "fast_period": 2}, "risk": {"stop_loss": 0.03}}
+    desk.definitions.update(mine.id, Change(defaults=newer), ANN)
+    row = desk.strategies.get("one", ANN)
+    assert (row.definition_number, row.generation) == (1, 1)
+    assert row.config["parameters"]["slow_period"] == 9
+    again = desk.strategies.restart("one", ANN, changes={"symbol": "BTC/USDT", "timeframe": "1m"})
+    config = StrategyConfig.model_validate(again.config)
+    assert (again.definition_number, again.generation, again.version) == (2, 2, 3)
+    assert config.parameters == {"slow_period": 12, "fast_period": 5, "allow_short": True}
+    assert (config.timeframes, config.risk.stop_loss) == (("1m",), Decimal("0.03"))
+    stored = desk.strategies.get("one", ANN)
+    assert (stored.config, stored.given) == (again.config, again.given)
+
+
+def test_a_restart_that_could_not_run_changes_nothing(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    for changes, message in (
+        ({"timeframe": "1h"}, "streams: paper:BTC/USDT:1h is not in the feed"),
+        ({"type": "RULES"}, "config: type is said beside it"),
+        ({"fancy": 1}, "config.fancy"),
+    ):
+        with pytest.raises(ChorusError, match=message):
+            desk.strategies.restart("one", ANN, changes=changes)
+    assert desk.strategies.get("one", ANN).version == 1
+
+
+def test_a_stopped_one_runs_again_by_a_restart_and_a_paused_one_stays_paused(desk: Desk) -> None:
+    for name, desired, then in (("one", "stopped", "running"), ("two", "paused", "paused")):
+        desk.strategies.create(new(id=name), ANN)
+        desk.strategies.set_desired(name, desired, ANN)  # type: ignore[arg-type]
+        assert desk.strategies.restart(name, ANN).desired == then
+
+
+def test_a_strategy_of_a_run_is_adopted_as_it_is(desk: Desk) -> None:
+    config = StrategyConfig.model_validate({**EMA, "id": "mine", "type": "EMA_CROSS"})
+    row = desk.strategies.adopt(config, "a-ann", ANN)
+    assert StrategyConfig.model_validate(row.config) == config.model_copy(
+        update={"account": "a-ann"}
+    )
+    again = desk.strategies.restart("mine", ANN)
+    assert (again.config, again.definition_id) == (row.config, None)
+    with pytest.raises(ConflictError, match="'mine': the id is taken"):
+        desk.strategies.adopt(config, "a-ann", ANN)
+
+
+def test_whoever_waits_is_told_of_what_is_on_record(desk: Desk) -> None:
+    told: list[tuple[str, int]] = []
+
+    def tell(name: str) -> None:
+        told.append((name, desk.strategies.versions()[name]))
+
+    strategies = desk.strategies_telling(tell)
+    strategies.create(new(), ANN)
+    strategies.set_desired("one", "paused", ANN)
+    strategies.set_parameters("one", {"allow_short": True}, ANN)
+    strategies.restart("one", ANN)
+    with pytest.raises(ChorusError):
+        strategies.restart("one", ANN, changes={"fancy": 1})
+    strategies.delete("one", ANN)
+    assert told == [("one", version) for version in range(1, 6)]
+
+
+@pytest.mark.parametrize("name", ["active", "files", "start", "types"])
+def test_an_id_that_means_something_else_is_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(ChorusError, match="means something else in addresses"):
+        desk.strategies.create(new(id=name), ANN)
+
+
 CALLS: dict[str, Callable[[Desk, Any], object]] = {
+    "restart": lambda desk, caller: desk.strategies.restart("one", caller),
     "get": lambda desk, caller: desk.strategies.get("one", caller),
     "pause": lambda desk, caller: desk.strategies.set_desired("one", "paused", caller),
     "update": lambda desk, caller: desk.strategies.set_parameters(
@@ -146,7 +222,12 @@ def test_what_is_wanted_changes_and_wanting_it_again_does_not(desk: Desk) -> Non
     assert (paused.desired, paused.version) == ("paused", 2)
     assert desk.strategies.set_desired("one", "paused", ANN).version == 2
     desk.strategies.set_desired("two", "stopped", ANN)
-    assert [s.id for s in desk.strategies.all_desired()] == ["one"]
+    assert desk.strategies.versions() == {"one": 2, "two": 2}
+    deployed = desk.strategies.deployed(["two", "one", "three"])
+    assert [(row.id, account.id) for row, account in deployed] == [
+        ("one", "a-ann"),
+        ("two", "a-ann"),
+    ]
     assert [s.id for s in desk.strategies.page(ANN, desired="stopped").items] == ["two"]
 
 
