@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, PrimaryKeyConstraint
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from engine.store.base import Base, Id, Moment
+from engine.store.base import Base, Counter, Id, Moment
 
 __all__ = ["Recording", "UnpublishedEvents"]
 
@@ -34,14 +34,17 @@ class UnpublishedEvents(Base):
     """Events of lines that are on record, and perhaps not in the event log so far.
 
     Attributes:
+        id: In the order they have to be told.
+        engine: Of which engine.
         run_id: Of which run.
         lines: Number of lines up to and including the last of theirs.
         events: As JSON.
     """
 
     __tablename__ = "unpublished_events"
-    __table_args__ = (PrimaryKeyConstraint("run_id", "lines"),)
 
+    id: Mapped[Counter]
+    engine: Mapped[Id] = mapped_column(index=True)
     run_id: Mapped[Id]
     lines: Mapped[int] = mapped_column(BigInteger)
     events: Mapped[bytes]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from engine.store.base import Amount, Base, Id, Moment, Words
+from engine.store.base import Amount, Asked, Base, Id, Moment, Words
 
 __all__ = ["Fill", "Order", "Position"]
 
@@ -53,12 +53,12 @@ class Order(Base):
     account_id: Mapped[Id]
     signal_id: Mapped[Words]
     slice: Mapped[Moment]
-    symbol: Mapped[Id]
+    symbol: Mapped[Words]
     side: Mapped[Id]
     kind: Mapped[Id]
     role: Mapped[Id]
-    quantity: Mapped[Amount]
-    price: Mapped[Amount | None]
+    quantity: Mapped[Asked]
+    price: Mapped[Asked | None]
     trail: Mapped[Amount | None]
     net_id: Mapped[Words | None]
     filled: Mapped[Amount] = mapped_column(default=Decimal(0))

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("venue", sa.String(length=64), nullable=False),
         sa.Column("balances", _JSON, nullable=False),
+        sa.Column("limits", _JSON, nullable=False),
         sa.Column("credentials", sa.LargeBinary(), nullable=True),
         sa.Column("is_enabled", sa.Boolean(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -222,7 +223,9 @@ def upgrade() -> None:
         sa.Column("definition_id", sa.String(length=64), nullable=True),
         sa.Column("definition_number", sa.Integer(), nullable=True),
         sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("given", _JSON, nullable=False),
         sa.Column("config", _JSON, nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("desired", sa.String(length=64), nullable=False),
         sa.Column("visibility", sa.String(length=64), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -332,12 +335,12 @@ def _create_what_was_traded() -> None:
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("signal_id", sa.Text(), nullable=False),
         sa.Column("slice", sa.BigInteger(), nullable=False),
-        sa.Column("symbol", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
         sa.Column("side", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=64), nullable=False),
-        sa.Column("quantity", base.Money(length=80), nullable=False),
-        sa.Column("price", base.Money(length=80), nullable=True),
+        sa.Column("quantity", base.AnyMoney(), nullable=False),
+        sa.Column("price", base.AnyMoney(), nullable=True),
         sa.Column("trail", base.Money(length=80), nullable=True),
         sa.Column("net_id", sa.Text(), nullable=True),
         sa.Column("filled", base.Money(length=80), nullable=False),
@@ -437,11 +440,19 @@ def _create_what_was_traded() -> None:
     op.create_index(op.f("ix_recordings_engine"), "recordings", ["engine"])
     op.create_table(
         "unpublished_events",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("engine", sa.String(length=64), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=False),
         sa.Column("lines", sa.BigInteger(), nullable=False),
         sa.Column("events", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "lines", name=op.f("pk_unpublished_events")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unpublished_events")),
     )
+    op.create_index(op.f("ix_unpublished_events_engine"), "unpublished_events", ["engine"])
 
     op.create_table(
         "fills",
