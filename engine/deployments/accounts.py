@@ -6,13 +6,15 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
 from engine.access import Caller
 from engine.audit import record
+from engine.config import AccountConfig
 from engine.errors import (
     ConfigError,
     ConflictError,
@@ -25,7 +27,7 @@ from engine.store import Account, Store
 from engine.store.paging import Order, Page, take_page
 from engine.store.versions import check_version
 
-__all__ = ["Accounts", "usable_account"]
+__all__ = ["Accounts", "configured", "usable_account"]
 
 _CURRENCY: Final = re.compile(r"[A-Z0-9]{2,16}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
@@ -46,7 +48,13 @@ class Accounts:
         self._clock = clock
 
     def create(
-        self, name: str, balances: Mapping[str, Decimal], caller: Caller, *, account_id: str = ""
+        self,
+        name: str,
+        balances: Mapping[str, Decimal],
+        caller: Caller,
+        *,
+        account_id: str = "",
+        limits: Mapping[str, Any] | None = None,
     ) -> Account:
         """Open a paper account.
 
@@ -55,6 +63,7 @@ class Accounts:
             balances: What it begins with, by currency; above zero.
             caller: Whose it will be.
             account_id: Its id; random by default.
+            limits: On all that trade with it together; fields of `AccountConfig`.
 
         Raises:
             ForbiddenError: The caller may only look.
@@ -63,18 +72,25 @@ class Accounts:
         """
         owner_id = _owner(caller)
         _check(name, balances)
+        account_id = account_id or secrets.token_hex(8)
         account = Account(
-            id=account_id or secrets.token_hex(8),
+            id=account_id,
             owner_id=owner_id,
             name=name,
             venue="paper",
             balances={currency: plain(amount) for currency, amount in balances.items()},
+            limits=_limits(account_id, balances, limits or {}),
             created_ms=self._clock(),
         )
         try:
             with self._store.write() as session:
                 session.add(account)
-                change = {"name": name, "venue": "paper", "balances": account.balances}
+                change = {
+                    "name": name,
+                    "venue": "paper",
+                    "balances": account.balances,
+                    "limits": account.limits,
+                }
                 record(session, caller, "create", account, change=change, at_ms=self._clock())
         except ConstraintError as error:
             raise ConflictError(
@@ -124,6 +140,12 @@ class Accounts:
         return account
 
 
+def configured(account: Account) -> AccountConfig:
+    """Return an account as the engine knows it."""
+    fields = {"id": account.id, "balances": account.balances, **account.limits}
+    return AccountConfig.model_validate(fields)
+
+
 def usable_account(session: Session, account_id: str, caller: Caller) -> Account:
     """Return an account a caller may let a strategy trade with.
 
@@ -159,6 +181,25 @@ def _check(name: str, balances: Mapping[str, Decimal]) -> None:
             raise ConfigError(f"balances: {currency[:20]!r} is no currency, e.g. USDT")
         if not (amount.is_finite() and 0 < amount < Decimal("1e20")):
             raise ConfigError(f"balances.{currency}: must be above 0 and below 1e20, got {amount}")
+
+
+def _limits(
+    account_id: str, balances: Mapping[str, Decimal], limits: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return limits as they are stored.
+
+    Raises:
+        ConfigError: One is not usable; a line for each.
+    """
+    try:
+        config = AccountConfig.model_validate({"id": account_id, "balances": balances, **limits})
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigError("\n".join(lines)) from None
+    fields: dict[str, Any] = config.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"id", "balances"}
+    )
+    return fields
 
 
 def _visible_to(caller: Caller) -> ColumnElement[bool]:

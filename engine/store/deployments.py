@@ -28,6 +28,7 @@ class Account(Base):
         name: For people; unique for an owner.
         venue: ``paper``, or an exchange.
         balances: What it began with by currency, as decimal text.
+        limits: On all that trade with it together, as `AccountConfig` has them.
         credentials: Encrypted; None for paper.
         is_enabled: New orders may be placed.
         created_ms: When.
@@ -42,6 +43,7 @@ class Account(Base):
     name: Mapped[Id]
     venue: Mapped[Id]
     balances: Mapped[Document]
+    limits: Mapped[Document]
     credentials: Mapped[bytes | None]
     is_enabled: Mapped[bool] = mapped_column(default=True)
     created_ms: Mapped[Moment]

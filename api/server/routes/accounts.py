@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -18,11 +18,21 @@ __all__ = ["router"]
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 
 
+class Limits(Form):
+    """Limits on all that trade with an account together; fractions are of 1."""
+
+    max_open_positions: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_gross_exposure: Decimal | None = Field(default=None, gt=0)
+    max_daily_loss: Decimal | None = Field(default=None, gt=0, le=1, examples=["0.05"])
+    max_drawdown: Decimal | None = Field(default=None, gt=0, le=1)
+
+
 class NewAccount(Form):
     """A paper account to be opened."""
 
     name: str = Field(max_length=200, examples=["paper"])
     balances: dict[str, Decimal] = Field(max_length=100, examples=[{"USDT": "10000"}])
+    limits: Limits = Limits()
 
 
 class AccountView(View):
@@ -33,6 +43,7 @@ class AccountView(View):
     name: str
     venue: str
     balances: dict[str, str]
+    limits: dict[str, Any]
     is_enabled: bool
     created: Moment = moment("created")
     version: int
@@ -52,7 +63,8 @@ def open_account(
     body: NewAccount, services: Offered, caller: Asker, response: Response
 ) -> AccountView:
     """Open a paper account."""
-    row = services.accounts.create(body.name, body.balances, caller)
+    limits = body.limits.model_dump(exclude_none=True)
+    row = services.accounts.create(body.name, body.balances, caller, limits=limits)
     return AccountView.of(row, response)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from engine.deployments import configured
 from engine.errors import ConfigError, ConflictError, NotFoundError
 from tests.engine.deployments.conftest import ADMIN, ANN, BOB, EVE, Desk
 
@@ -59,3 +60,14 @@ def test_what_makes_no_sense_is_refused(
     amounts = {currency: Decimal(str(amount)) for currency, amount in balances.items()}
     with pytest.raises(ConfigError, match=message):
         desk.accounts.create(name, amounts, ANN)
+
+
+def test_limits_reach_the_engine_as_they_were_given(desk: Desk) -> None:
+    limits = {"max_drawdown": Decimal("0.25"), "max_open_positions": 3}
+    made = desk.accounts.create("tight", {"USDT": Decimal(5)}, ANN, limits=limits)
+    config = configured(desk.accounts.get(made.id, ANN))
+    assert (config.id, config.balances) == (made.id, {"USDT": Decimal(5)})
+    assert (config.max_drawdown, config.max_open_positions) == (Decimal("0.25"), 3)
+    assert config.max_daily_loss is None
+    with pytest.raises(ConfigError, match="maxDrawdown: Input should be less than"):
+        desk.accounts.create("loose", {"USDT": Decimal(5)}, ANN, limits={"max_drawdown": 2})
