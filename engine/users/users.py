@@ -206,21 +206,42 @@ class Users:
         return self._change(user_id, caller, if_version, "is_disabled", not is_enabled)
 
     def set_password(
-        self, user_id: str, password: str, caller: Caller, *, if_version: int | None = None
+        self,
+        user_id: str,
+        password: str,
+        caller: Caller,
+        *,
+        present: str | None = None,
+        if_version: int | None = None,
     ) -> UserView:
         """Give a user another password. Its keys and tokens stay as they are.
 
+        Args:
+            user_id: Whose.
+            password: At least 12 characters.
+            caller: Who asks. Whoever changes its own says the present one, if there is one: a
+                token or key that somebody else has got hold of is not enough.
+            present: The present one.
+            if_version: Only if nobody else has changed the user since it had this version.
+
         Raises:
             NotFoundError: There is no such user, or not for the caller.
+            ForbiddenError: The present password is needed, and this is not it.
             ConfigError: The password is not usable.
             ConflictError: It has another version by now.
         """
         with self._store.read() as session:
-            name = find_user(session, user_id, caller).name
+            user = find_user(session, user_id, caller)
+        name, hash_before = user.name, user.password_hash
+        is_own = caller.user_id == user_id
+        if is_own and hash_before is not None and not self._is_right(hash_before, present):
+            raise _wrong_password(name)
         hashed = self._hash_of(password, name)
         with self._store.write() as session:
             user = find_user(session, user_id, caller, locks=True)
             check_version(user, if_version, f"user {user.name!r}")
+            if is_own and user.password_hash != hash_before:  # changed meanwhile
+                raise _wrong_password(name)
             user.password_hash = hashed
             self._touch(session, user, caller, {"password": "changed"})
         return UserView.of(user)
@@ -290,6 +311,10 @@ class Users:
         with self._store.read() as session:
             return session.scalars(select(User).where(User.name == name)).first()
 
+    def _is_right(self, hashed: str, password: str | None) -> bool:
+        given = None if password is None else as_given(password)
+        return given is not None and self._hasher.verify(hashed, given)
+
     def _hash_of(self, password: str, name: str) -> str:
         return self._hasher.hash(check_password(password, name))
 
@@ -344,6 +369,13 @@ class Users:
 def _require_admin(caller: Caller, what: str) -> None:
     if not caller.is_admin:
         raise ForbiddenError(f"users: only admins may {what}, not a {caller.role}; ask an admin")
+
+
+def _wrong_password(name: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"user {name!r}: whoever changes its own password has to say the present one, and this is "
+        "not it; an admin can set another"
+    )
 
 
 def _enabled_admins(session: Session) -> list[User]:

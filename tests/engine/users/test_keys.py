@@ -58,6 +58,27 @@ def test_a_key_looks_as_documented_and_only_its_hash_is_kept(
     assert not any(secret in str(e.change) or row.secret_hash in str(e.change) for e in entries)
 
 
+def test_a_key_is_recalled_without_argon2_only_if_it_was_verified_lately(
+    store: Store, clock: Clock
+) -> None:
+    hasher = Counting()
+    users = Users(store, clock, SECRET, hasher=hasher)
+    ann = users.create("ann", "trader", CHORUS)
+    key = users.keys.create(ann.id, "laptop", CHORUS)
+    wrong = f"{key[:-1]}{'1' if key[-1] == '0' else '0'}"
+    assert users.keys.recall(key) is None
+    assert users.authenticate_key(key) == Caller(ann.id, "trader")
+    assert users.keys.recall(key) == Caller(ann.id, "trader")
+    assert users.keys.recall(wrong) is None
+    assert hasher.count == 1
+    for nobodys in ("chorus_x_y", f"chorus_{'0' * 16}_{'0' * 64}"):
+        with pytest.raises(AuthenticationError):
+            users.keys.recall(nobodys)
+    users.keys.revoke(id_of(key), CHORUS)
+    with pytest.raises(AuthenticationError):
+        users.keys.recall(key)
+
+
 def test_what_is_not_quite_the_key_is_refused(users: Users, a_user: MakeUser) -> None:
     ann = a_user()
     key, other = (users.keys.create(ann.id, name, CHORUS) for name in ("one", "two"))

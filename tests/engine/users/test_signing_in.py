@@ -222,7 +222,7 @@ def test_no_secret_is_in_a_log_an_error_or_a_representation(
         key = users.keys.create(ann.id, "a key", admin)
         token = users.issue_token(users.authenticate("ann", PASSWORDS[0]))
         me = users.caller_of_token(token)
-        users.set_password(ann.id, PASSWORDS[1], me)
+        users.set_password(ann.id, PASSWORDS[1], me, present=PASSWORDS[0])
         Users(store, clock, SECRET, hasher=Hasher(fast(time_cost=2))).authenticate(
             "ann", PASSWORDS[1]
         )
@@ -237,7 +237,8 @@ def test_no_secret_is_in_a_log_an_error_or_a_representation(
             [
                 lambda: users.create("ann", "viewer", admin, password=PASSWORDS[2]),
                 lambda: users.create("bob", "viewer", admin, password=short),
-                lambda: users.set_password(ann.id, short, me),
+                lambda: users.set_password(ann.id, short, me, present=PASSWORDS[1]),
+                lambda: users.set_password(ann.id, PASSWORDS[2], me, present=PASSWORDS[0]),
                 lambda: users.authenticate("ann", PASSWORDS[0]),
                 lambda: users.authenticate_key(wrong),
                 lambda: users.caller_of_token(token + "x"),

@@ -112,6 +112,31 @@ def test_names_that_nobody_can_have_are_refused(users: Users, name: str) -> None
         users.create(name, "viewer", CHORUS)
 
 
+def test_who_changes_its_own_password_says_the_present_one(
+    users: Users, a_user: MakeUser, store: Store
+) -> None:
+    ann = a_user()
+    before = audit(store)
+    for wrong in (None, "", OTHER, "\ud800", "x" * 2000):
+        with pytest.raises(ForbiddenError, match="has to say the present one") as refused:
+            users.set_password(ann.id, OTHER, caller(ann), present=wrong)
+        assert OTHER not in str(refused.value)
+    assert audit(store) == before
+    users.set_password(ann.id, OTHER, caller(ann), present=PASSWORD)
+    assert users.authenticate("ann", OTHER) == caller(ann)
+    admin = a_user("root", "admin")
+    users.set_password(ann.id, PASSWORD, caller(admin))
+    with pytest.raises(ForbiddenError, match="has to say the present one"):
+        users.set_password(admin.id, OTHER, caller(admin))
+
+
+def test_who_has_no_password_yet_needs_none_to_set_one(users: Users, a_user: MakeUser) -> None:
+    ann = a_user(password=None)
+    users.set_password(ann.id, OTHER, caller(ann))
+    with pytest.raises(ForbiddenError, match="has to say the present one"):
+        users.set_password(ann.id, PASSWORD, caller(ann))
+
+
 def test_a_role_that_is_none_is_refused(users: Users, a_user: MakeUser) -> None:
     with pytest.raises(ConfigError, match="role: must be one of viewer, trader, admin, got 'king'"):
         users.create("ann", "king", CHORUS)
@@ -151,7 +176,7 @@ def test_who_is_no_admin_sees_and_changes_only_itself(users: Users, a_user: Make
         me = caller(own)
         assert users.get(own.id, me) == own
         assert users.page(me).items == [own]
-        users.set_password(own.id, OTHER, me)
+        users.set_password(own.id, OTHER, me, present=PASSWORD)
         assert users.authenticate(own.name, OTHER) == me
         with pytest.raises(NotFoundError, match="there is none"):
             users.get(other.id, me)
@@ -316,6 +341,17 @@ def test_who_is_disabled_while_the_password_is_verified_is_not_let_in(
         slow = Users(store, clock, SECRET, hasher=Meanwhile(deed))
         with pytest.raises(AuthenticationError):
             slow.authenticate("ann", PASSWORD)
+
+
+def test_a_password_that_was_changed_meanwhile_is_the_present_one_no_more(
+    users: Users, a_user: MakeUser, store: Store, clock: Clock
+) -> None:
+    ann = a_user()
+    deed = Meanwhile(lambda: users.set_password(ann.id, "an admin set it", CHORUS))
+    slow = Users(store, clock, SECRET, hasher=deed)
+    with pytest.raises(ForbiddenError, match="has to say the present one"):
+        slow.set_password(ann.id, OTHER, caller(ann), present=PASSWORD)
+    assert users.authenticate("ann", "an admin set it") == caller(ann)
 
 
 def test_a_password_changed_while_it_is_hashed_anew_stays_changed(
