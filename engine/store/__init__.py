@@ -9,6 +9,7 @@ from engine.store.deployments import Account, Strategy, Subscription
 from engine.store.people import ROLES, ApiKey, User
 from engine.store.recordings import Recording, UnpublishedEvents
 from engine.store.records import Alert, AuditEntry, BacktestJob, Execution, Setting, Signal
+from engine.store.requests import IdempotencyKey
 from engine.store.store import Store
 from engine.store.trades import Fill, Order, Position
 
@@ -25,6 +26,7 @@ __all__ = [
     "DefinitionVersion",
     "Execution",
     "Fill",
+    "IdempotencyKey",
     "Order",
     "Position",
     "Recording",
