@@ -195,6 +195,11 @@ class Setting(Base):
     updated_ms: Mapped[Moment]
     updated_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
 
+    @property
+    def id(self) -> str:
+        """Return what it is on record by."""
+        return self.key
+
 
 class AuditEntry(Base):
     """A change somebody made; never changed, never deleted.
