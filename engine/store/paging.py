@@ -17,6 +17,9 @@ __all__ = ["MAX_LIMIT", "Order", "Page", "order_of", "take_page"]
 
 MAX_LIMIT: Final = 1_000
 
+_BIGGEST: Final = 2**63
+"""What no integer of a database reaches."""
+
 T = TypeVar("T")
 
 
@@ -104,7 +107,10 @@ def _beyond(order: Sequence[Order], values: Sequence[Any]) -> ColumnElement[bool
         same = (e.by == v for e, v in zip(order[:place], values[:place], strict=True))
         further = each.by < value if each.is_descending else each.by > value
         cases.append(and_(*same, further))
-    return or_(*cases)
+    first, value = order[0], values[0]
+    # Says nothing new, but it alone lets a database begin at the place in an index.
+    bound = first.by <= value if first.is_descending else first.by >= value
+    return and_(bound, or_(*cases))
 
 
 def _written(row: Any, order: Sequence[Order]) -> str:
@@ -123,6 +129,7 @@ def _read(cursor: str, order: Sequence[Order]) -> list[Any]:
         ) from error
     kinds = [each.by.type.python_type for each in order]
     fits = len(values) == len(kinds) and all(map(isinstance, values, kinds))
+    fits = fits and all(abs(value) < _BIGGEST for value in values if isinstance(value, int))
     if names != [each.by.key for each in order] or not fits:
         raise ConfigError(
             "after: belongs to a list that is sorted otherwise; leave it out to begin at the first "

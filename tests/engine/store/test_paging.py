@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -75,6 +77,10 @@ def test_what_no_page_has_said_is_refused(store: Store, users: list[User]) -> No
     with store.read() as session:
         page = take_page(session, select(User), ORDERS["oldest"], after=None, limit=3)
         assert page.next is not None
+        huge = [["created_ms", "id"], [2**63, "a"]]
+        cursor = base64.urlsafe_b64encode(msgspec.json.encode(huge)).decode()
+        with pytest.raises(ConfigError, match="sorted otherwise"):
+            take_page(session, select(User), ORDERS["oldest"], after=cursor, limit=3)
         for bad in ("", "x", "é", "A" * 5000, page.next[:-3], "eyJhIjogMX0", "W1tdLFtdXQ"):
             with pytest.raises(ConfigError, match=r"^after: "):
                 take_page(session, select(User), ORDERS["oldest"], after=bad, limit=3)
