@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 import msgspec
-from jsonschema import Draft7Validator, SchemaError
-from pydantic import ValidationError
 from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import Session
 
 from engine.access import CHORUS, Caller
 from engine.audit import record
-from engine.catalog.discovery import Catalog, LoadedType
-from engine.config import StrategyConfig
-from engine.errors import (
-    ConfigError,
-    ConflictError,
-    ConstraintError,
-    ForbiddenError,
-    NotFoundError,
-)
-from engine.instance.parameters import check_parameters
+from engine.catalog.canonical import sha256_of
+from engine.catalog.checks import check_key, check_saying, check_texts
+from engine.catalog.discovery import Catalog
+from engine.errors import ConflictError, ConstraintError, ForbiddenError, NotFoundError
 from engine.store import Definition, DefinitionVersion, Store
 from engine.store.paging import Page, order_of, take_page
 from engine.store.versions import check_version
-from indicators import IndicatorError, IndicatorManager
 
 __all__ = ["Change", "Definitions", "Draft", "Visibility"]
 
 Visibility = Literal["private", "public"]
-
-_OF_THE_STRATEGY: Final = frozenset({"id", "account", "capital", "enabled"})
-"""Fields of a strategy's configuration that no definition can know."""
 
 _SORTS: Final = {
     "created": Definition.created_ms,
@@ -43,8 +30,6 @@ _SORTS: Final = {
     "key": Definition.key,
     "name": Definition.name,
 }
-
-_ANYTHING: Final[dict[str, Any]] = {"type": "object"}
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +129,21 @@ class Definitions:
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
+    def said(self, definition_id: str, caller: Caller) -> tuple[Definition, DefinitionVersion]:
+        """Return a definition and what it says now, both as of the same moment.
+
+        Raises:
+            NotFoundError: There is none of that id, or not for the caller.
+        """
+        with self._store.read() as session:
+            definition = self._seen(session, definition_id, caller)
+            return definition, _version(session, definition_id, definition.newest)
+
+    def id_of(self, key: str) -> str | None:
+        """Return whose key it is, also of a definition the asker may not see; None: nobody's."""
+        with self._store.read() as session:
+            return session.scalars(select(Definition.id).where(Definition.key == key)).first()
+
     def versions(self, definition_id: str, caller: Caller) -> list[DefinitionVersion]:
         """Return all versions of a definition, the newest first.
 
@@ -178,38 +178,18 @@ class Definitions:
             ConflictError: The key is taken.
         """
         caller.require("trader", "to make a definition")
+        check_key(draft.key)
+        check_texts(name=draft.name, description=draft.description, note=draft.note)
         schema = self._checked(draft.strategy_type, draft.schema, draft.defaults)
-        self._require_key(draft.key)
-        now = self._clock()
-        definition = Definition(
-            id=secrets.token_hex(8),
-            key=draft.key,
-            owner_id=caller.user_id,
-            name=draft.name or draft.key,
-            description=draft.description,
-            strategy_type=draft.strategy_type,
-            is_enabled=True,
-            visibility="system" if caller.user_id is None else draft.visibility,
-            newest=0,
-            created_ms=now,
-            updated_ms=now,
-        )
         try:
             with self._store.write() as session:
-                session.add(definition)
-                session.flush()
+                definition = self._added(session, draft, caller, secrets.token_hex(8))
                 self._add_version(
                     session, definition, schema, draft.defaults, caller, note=draft.note
                 )
                 change = {"key": draft.key, "strategy_type": draft.strategy_type}
-                record(
-                    session,
-                    caller,
-                    "create",
-                    definition,
-                    change=change,
-                    at_ms=definition.updated_ms,
-                )
+                at_ms = definition.updated_ms
+                record(session, caller, "create", definition, change=change, at_ms=at_ms)
         except ConstraintError as error:
             raise ConflictError(
                 f"definition {draft.key!r}: the key is taken; choose another, or update that one"
@@ -231,15 +211,17 @@ class Definitions:
             NotFoundError: There is no such definition, or not for the caller.
             ForbiddenError: It is somebody else's.
             ConfigError: It would not make strategies that can run any more.
-            : It has another version by now.
+            StaleError: It has another version by now.
         """
+        check_texts(name=change.name, description=change.description, note=change.note)
         with self._store.write() as session:
             definition = self._owned(session, definition_id, caller, if_version)
             newest = _version(session, definition_id, definition.newest)
             schema = newest.schema if change.schema is None else change.schema
             defaults = newest.defaults if change.defaults is None else change.defaults
-            if (schema, defaults) != (newest.schema, newest.defaults):
+            if change.schema is not None or change.defaults is not None:
                 self._checked(definition.strategy_type, schema, defaults)
+            if _digest(schema, defaults) != newest.sha256:
                 self._add_version(session, definition, schema, defaults, caller, note=change.note)
             changed: dict[str, Any] = {}
             for name in ("name", "description", "visibility"):
@@ -288,6 +270,7 @@ class Definitions:
             NotFoundError: There is no such definition or version, or not for the caller.
             ChorusError: As `update`; its strategy type may have changed since then.
         """
+        check_texts(note=note)
         with self._store.write() as session:
             definition = self._owned(session, definition_id, caller, if_version)
             earlier = _version(session, definition_id, number)
@@ -312,52 +295,76 @@ class Definitions:
             )
         return definition
 
-    def seed(self, types: Mapping[str, LoadedType]) -> None:
+    def seed(self, drafts: Iterable[Draft]) -> list[str]:
         """Bring what comes with Chorus up to date; doing it again changes nothing.
 
-        A type whose schema has changed gets a new version; one that is disabled stays so.
+        One that says something else than when it last came gets a new version. What an admin has
+        changed since then, or disabled, stays until it does; a user's own is not touched.
 
         Args:
-            types: The strategy types that come with Chorus.
+            drafts: What comes with Chorus.
+
+        Returns:
+            The keys of those that are new or have a new version.
+
+        Raises:
+            ConfigError: A draft would not make strategies that can run.
         """
-        for name, loaded in types.items():
-            schema = loaded.cls.get_parameters_schema()
-            key = name.lower()
-            with self._store.write() as session:
-                known = session.scalars(select(Definition).where(Definition.key == key)).first()
-                if known is None:
-                    now = self._clock()
-                    known = Definition(
-                        id=f"builtin-{key}"[:64],
-                        key=key,
-                        owner_id=None,
-                        visibility="system",
-                        strategy_type=name,
-                        is_enabled=True,
-                        newest=0,
-                        created_ms=now,
-                        updated_ms=now,
-                        name=loaded.metadata.name or name,
-                        description=loaded.metadata.description,
-                    )
-                    session.add(known)
-                    session.flush()
-                elif known.owner_id is not None:
-                    continue  # a user was first; theirs is not touched
-                elif _version(session, known.id, known.newest).schema == schema:
-                    continue
-                self._add_version(session, known, schema, {}, CHORUS, note="came with Chorus")
+        return [draft.key for draft in drafts if self._seed(draft)]
+
+    def _seed(self, draft: Draft) -> bool:
+        check_key(draft.key)
+        schema = self._checked(draft.strategy_type, draft.schema, draft.defaults)
+        try:
+            return self._bring(draft, schema)
+        except ConstraintError:
+            # Somebody else has just made it, perhaps another engine that starts.
+            return self._bring(draft, schema)
+
+    def _bring(self, draft: Draft, schema: dict[str, Any]) -> bool:
+        with self._store.write() as session:
+            known = session.scalars(
+                select(Definition).where(Definition.key == draft.key).with_for_update()
+            ).first()
+            if known is None:
+                known = self._added(session, draft, CHORUS, f"builtin-{draft.key}"[:64])
+            elif known.owner_id is not None or _last_seed(session, known.id) == _digest(
+                schema, draft.defaults
+            ):
+                return False
+            else:
+                known.name, known.description = draft.name or draft.key, draft.description
                 self._touch(known)
-                record(
-                    session,
-                    CHORUS,
-                    "update",
-                    known,
-                    change={"newest": known.newest},
-                    at_ms=known.updated_ms,
-                )
+            self._add_version(
+                session, known, schema, draft.defaults, CHORUS, note="came with Chorus"
+            )
+            change = {"newest": known.newest}
+            record(session, CHORUS, "seed", known, change=change, at_ms=known.updated_ms)
+            return True
 
     # ------------------------------------------------------------------ the parts of it
+
+    def _added(
+        self, session: Session, draft: Draft, caller: Caller, definition_id: str
+    ) -> Definition:
+        now = self._clock()
+        definition = Definition(
+            id=definition_id,
+            key=draft.key,
+            owner_id=caller.user_id,
+            name=draft.name or draft.key,
+            description=draft.description,
+            strategy_type=draft.strategy_type,
+            is_enabled=True,
+            visibility="system" if caller.user_id is None else draft.visibility,
+            newest=0,
+            created_ms=now,
+            updated_ms=now,
+            version=1,
+        )
+        session.add(definition)
+        session.flush()
+        return definition
 
     def _seen(self, session: Session, definition_id: str, caller: Caller) -> Definition:
         query = select(Definition).where(Definition.id == definition_id, _visible_to(caller))
@@ -382,7 +389,7 @@ class Definitions:
 
     def _touch(self, definition: Definition) -> None:
         definition.updated_ms = self._clock()
-        definition.version = (definition.version or 0) + 1
+        definition.version += 1
 
     def _add_version(
         self,
@@ -413,66 +420,7 @@ class Definitions:
     def _checked(
         self, strategy_type: str, schema: dict[str, Any] | None, defaults: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return the schema of a definition that makes strategies that can run.
-
-        Raises:
-            ConfigError: It would not.
-        """
-        loaded = self._catalog().get(strategy_type)
-        own = loaded.cls.get_parameters_schema()
-        schema = own if schema is None else schema
-        try:
-            Draft7Validator.check_schema(schema)
-        except SchemaError as error:
-            raise ConfigError(
-                f"schema: is no JSON Schema (Draft 7): {error.json_path}: {error.message}"
-            ) from error
-        misplaced = sorted(_OF_THE_STRATEGY & defaults.keys())
-        if misplaced:
-            raise ConfigError(
-                f"defaults: {', '.join(misplaced)} can only be said of a strategy; take that out"
-            )
-        config = _tried(strategy_type, defaults)
-        parameters = check_parameters(loaded.cls, config.parameters, strategy="defaults")
-        if config.rules is not None:
-            try:
-                IndicatorManager(loaded.cls.indicator_specs(config, parameters))
-            except IndicatorError as error:
-                raise ConfigError(f"defaults.indicators: {error}") from error
-        problems = sorted(Draft7Validator(schema).iter_errors(config.parameters), key=str)
-        if problems:
-            first = problems[0]
-            raise ConfigError(
-                f"defaults.parameters{first.json_path.removeprefix('$')}: not as the schema of the "
-                f"definition wants it: {first.message}"
-            )
-        return schema
-
-    @staticmethod
-    def _require_key(key: str) -> None:
-        try:
-            StrategyConfig.model_validate(
-                {"id": key, "type": "X", "symbol": "A/B", "timeframe": "1m"}
-            )
-        except ValidationError as error:
-            raise ConfigError(f"key: {error.errors()[0]['msg']}, got {key[:80]!r}") from error
-
-
-def _tried(strategy_type: str, defaults: Mapping[str, Any]) -> StrategyConfig:
-    """Return defaults as the configuration of some strategy."""
-    fields = {"id": "defaults", "symbol": "BTC/USDT", "timeframe": "1m", **defaults}
-    if fields.get("type", strategy_type) != strategy_type:
-        raise ConfigError(
-            f"defaults.type: must be {strategy_type!r} as the definition says, or left out, got "
-            f"{fields['type']!r}"
-        )
-    try:
-        return StrategyConfig.model_validate({**fields, "type": strategy_type})
-    except ValidationError as error:
-        lines = [
-            f"defaults.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
-        ]
-        raise ConfigError("\n".join(lines)) from error
+        return check_saying(self._catalog().get(strategy_type), schema, defaults)
 
 
 def _visible_to(caller: Caller) -> ColumnElement[bool]:
@@ -490,6 +438,13 @@ def _version(session: Session, definition_id: str, number: int) -> DefinitionVer
     return found
 
 
-def _digest(schema: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    text = msgspec.json.encode([schema, defaults], order="deterministic")
-    return hashlib.sha256(text).hexdigest()
+def _last_seed(session: Session, definition_id: str) -> str | None:
+    """Return the hash of what last came with Chorus; admins may have said something else since."""
+    query = select(DefinitionVersion.sha256).where(
+        DefinitionVersion.definition_id == definition_id, DefinitionVersion.author_id.is_(None)
+    )
+    return session.scalars(query.order_by(DefinitionVersion.number.desc()).limit(1)).first()
+
+
+def _digest(schema: dict[str, Any], defaults: dict[str, Any]) -> str:
+    return sha256_of({"defaults": defaults, "schema": schema}, name="definition")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from jsonschema import Draft7Validator
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from engine.catalog.schemas import problems_of
 from engine.config import StrategyConfig
 from engine.errors import ConfigError
 from engine.money import parse_symbol
@@ -84,9 +84,7 @@ def check_schema(schema: Mapping[str, Any], config: StrategyConfig) -> None:
     Raises:
         ConfigError: A parameter is not as it wants it; one line for each.
     """
-    problems = sorted(
-        Draft7Validator(schema).iter_errors(config.parameters), key=lambda each: each.json_path
-    )
+    problems = problems_of(schema, config.parameters)
     if problems:
         raise ConfigError(
             "\n".join(

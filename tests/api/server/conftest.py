@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from api.server import Services, create_app
 from engine.access import Caller
 from engine.catalog import default_folders
+from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
@@ -37,7 +38,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
         files = StrategyFiles(store, default_folders(), clock)
         files.sync()
         definitions = Definitions(store, lambda: files.catalog, clock)
-        definitions.seed(files.catalog.types)
+        seed_built_ins(definitions, files.catalog)
         yield Services(
             users=Users(store, clock, SECRET, hasher=quick),
             files=files,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +11,10 @@ from sqlalchemy import select
 
 from engine.access import CHORUS, Caller
 from engine.catalog import Catalog, default_folders, discover
+from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Change, Definitions, Draft
 from engine.errors import ChorusError, ConfigError, ConflictError, ForbiddenError, NotFoundError
-from engine.store import AuditEntry, DefinitionVersion, Store, User
-from tests.stores import an_empty_store
+from engine.store import AuditEntry, Store, User
 
 ANN, BOB, ADMIN = (
     Caller("u-ann", "trader"),
@@ -33,14 +31,13 @@ CATALOG = discover(default_folders())
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with an_empty_store(tmp_path / "chorus.db") as opened:
-        with opened.write() as session:
-            for caller in (ANN, BOB, ADMIN):
-                session.add(
-                    User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
-                )
-        yield opened
+def store(store: Store) -> Store:
+    with store.write() as session:
+        for caller in (ANN, BOB, ADMIN):
+            session.add(
+                User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
+            )
+    return store
 
 
 @pytest.fixture
@@ -81,7 +78,7 @@ def test_every_version_stays_as_it_was(definitions: Definitions) -> None:
 
 def test_only_those_who_may_see_a_definition_find_it(definitions: Definitions) -> None:
     made = definitions.create(a_draft(), ANN)
-    definitions.seed(CATALOG.types)
+    seed_built_ins(definitions, CATALOG)
     for ask in (
         lambda: definitions.get(made.id, BOB),
         lambda: definitions.versions(made.id, BOB),
@@ -122,37 +119,13 @@ def test_a_key_is_taken_once(definitions: Definitions) -> None:
         definitions.create(a_draft(), BOB)
 
 
-def test_seeding_again_changes_nothing_and_a_new_schema_makes_a_version(
-    definitions: Definitions, store: Store
-) -> None:
-    definitions.seed(CATALOG.types)
-    definitions.enable("builtin-rules", ADMIN, is_enabled=False)
-    before = [(d.id, d.version, d.newest) for d in definitions.page(ADMIN).items]
-    definitions.seed(CATALOG.types)
-    assert [(d.id, d.version, d.newest) for d in definitions.page(ADMIN).items] == before
-    with store.write() as session:
-        session.get_one(DefinitionVersion, ("builtin-ema_cross", 1)).schema = {"type": "object"}
-    definitions.seed(CATALOG.types)
-    assert definitions.get("builtin-ema_cross", ANN).newest == 2
-    assert not definitions.get("builtin-rules", ANN).is_enabled
-
-
-def test_a_users_definition_is_not_touched_by_one_that_comes_with_chorus(
-    definitions: Definitions,
-) -> None:
-    made = definitions.create(a_draft(key="rules"), ANN)
-    definitions.seed(CATALOG.types)
-    assert definitions.get(made.id, ANN).newest == 1
-    assert len(definitions.page(ADMIN).items) == len(CATALOG.types)
-
-
 def test_lists_are_filtered_and_sorted(definitions: Definitions) -> None:
-    definitions.seed(CATALOG.types)
+    seed_built_ins(definitions, CATALOG)
     made = definitions.create(a_draft(), ANN)
     definitions.enable(made.id, ANN, is_enabled=False)
     keys = [d.key for d in definitions.page(ANN, sort="-key").items]
     assert keys == sorted(keys, reverse=True)
-    assert {d.key for d in definitions.page(ANN, strategy_type="RULES").items} == {"dips", "rules"}
+    assert {d.key for d in definitions.page(ANN, strategy_type="EMA_CROSS").items} == {"ema_cross"}
     assert [d.key for d in definitions.page(ANN, enabled=False).items] == ["dips"]
     first = definitions.page(ANN, limit=2)
     rest = definitions.page(ANN, after=first.next)

@@ -11,6 +11,7 @@ import pytest
 
 from engine.access import Caller
 from engine.catalog import default_folders, discover
+from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.deployments import Accounts, Served, Strategies
 from engine.store import Store, User
@@ -54,7 +55,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
                     User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
                 )
         desk = Desk(store)
-        desk.definitions.seed(CATALOG.types)
+        seed_built_ins(desk.definitions, CATALOG)
         for caller in (ANN, BOB, ADMIN):
             name = str(caller.user_id)
             desk.accounts.create(
