@@ -17,7 +17,8 @@ class Recording(Base):
         run_id: Of which run.
         engine: Which engine it is a run of: it has one at a time.
         lines: Number of lines on record.
-        last_hash: SHA-256 of the last of them, hexadecimal; empty before the first.
+        last_hash: SHA-256 of the last of them, hexadecimal; empty before the first. With no lines:
+            the engine left this run for another one, and its rows wait to be made anew.
         recorded_ms: When that was.
     """
 

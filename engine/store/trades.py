@@ -99,7 +99,7 @@ class Fill(Base):
     order_id: Mapped[Words] = mapped_column(ForeignKey("orders.id"), index=True)
     strategy_id: Mapped[Id]
     account_id: Mapped[Id]
-    symbol: Mapped[Id]
+    symbol: Mapped[Words]
     side: Mapped[Id]
     role: Mapped[Id]
     quantity: Mapped[Amount]
@@ -129,7 +129,7 @@ class Position(Base):
 
     strategy_id: Mapped[Id] = mapped_column(primary_key=True)
     account_id: Mapped[Id] = mapped_column(primary_key=True)
-    symbol: Mapped[Id] = mapped_column(primary_key=True)
+    symbol: Mapped[Words] = mapped_column(primary_key=True)
     run_id: Mapped[Id] = mapped_column(index=True)
     quantity: Mapped[Amount]
     cost: Mapped[Amount]
