@@ -23,7 +23,7 @@ from engine.report import (
     status_of,
 )
 from engine.status import EngineStatus, StrategyStatus, idle_status
-from engine.trading import Ledger, OrderManager
+from engine.trading import Ledger, OrderManager, Registration
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
@@ -65,7 +65,7 @@ class Backtest:
         """Build a strategy; one that cannot be built is withdrawn and the others play on."""
         loaded, capital = catalog.types[strategy.type], self._config.capital_of(strategy)
         instruments = instruments_by_symbol(self._config.instruments)
-        self.manager.register(strategy)
+        self.manager.register(Registration(strategy))
         try:
             instance = build(strategy, loaded, instruments=instruments, capital=capital)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
@@ -157,6 +157,7 @@ def run_backtest(
     *,
     on_status: Callable[[EngineStatus], None] | None = None,
     stop: Callable[[], bool] = _never,
+    on_end: Callable[[Backtest], None] | None = None,
 ) -> RunReport:
     """Play a market through every strategy of a configuration in this process.
 
@@ -166,6 +167,7 @@ def run_backtest(
         market: The candles.
         on_status: Called every few thousand slices and at the end.
         stop: Asked as often; True ends the run early, the report then covers what was played.
+        on_end: Called at the end, for what is in no report: the equity curves of the instances.
 
     Returns:
         The report; its ledger hash equals that of the actors on the same candles.
@@ -199,6 +201,8 @@ def run_backtest(
         gc.unfreeze()
     elapsed_s = time.perf_counter() - started
     watch("done")
+    if on_end is not None:
+        on_end(backtest)
     extract = EngineExtract(
         strategies=list(config.strategies),
         outcomes=backtest.outcomes(),
