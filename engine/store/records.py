@@ -111,6 +111,7 @@ class Alert(Base):
         owner_id: Who sees it; None: admins.
         title: One line.
         text: The rest.
+        open_key: What it is, so that the same is not raised twice; None: it is acknowledged.
         acknowledged_ms: When somebody did; None: nobody did.
         acknowledged_by: Who.
     """
@@ -125,6 +126,7 @@ class Alert(Base):
     owner_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"), index=True)
     title: Mapped[Words]
     text: Mapped[Words]
+    open_key: Mapped[Id | None] = mapped_column(unique=True)
     acknowledged_ms: Mapped[Moment | None]
     acknowledged_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
 

@@ -45,6 +45,7 @@ class Order(Base):
         CheckConstraint("status IN ('open', 'filled', 'canceled', 'rejected')", name="status"),
         Index(None, "strategy_id", "created_ms", "id"),
         Index(None, "account_id", "created_ms", "id"),
+        Index(None, "created_ms", "id"),
     )
 
     id: Mapped[Words] = mapped_column(primary_key=True)
@@ -92,6 +93,7 @@ class Fill(Base):
     __table_args__ = (
         Index(None, "strategy_id", "at_ms", "id"),
         Index(None, "account_id", "at_ms", "id"),
+        Index(None, "at_ms", "id"),
     )
 
     id: Mapped[Words] = mapped_column(primary_key=True)

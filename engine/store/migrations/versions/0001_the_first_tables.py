@@ -269,6 +269,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.String(length=64), nullable=True),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("open_key", sa.String(length=64), nullable=True),
         sa.Column("acknowledged_ms", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.String(length=64), nullable=True),
         sa.CheckConstraint("level IN ('info', 'warning', 'error')", name=op.f("ck_alerts_level")),
@@ -280,6 +281,7 @@ def upgrade() -> None:
             ["strategy_id"], ["strategies.id"], name=op.f("fk_alerts_strategy_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sa.UniqueConstraint("open_key", name=op.f("uq_alerts_open_key")),
     )
     op.create_index(op.f("ix_alerts_at_ms"), "alerts", ["at_ms"])
     op.create_index(op.f("ix_alerts_owner_id"), "alerts", ["owner_id"])
@@ -356,6 +358,7 @@ def _create_what_was_traded() -> None:
     op.create_index(
         op.f("ix_orders_account_id_created_ms_id"), "orders", ["account_id", "created_ms", "id"]
     )
+    op.create_index(op.f("ix_orders_created_ms_id"), "orders", ["created_ms", "id"])
     op.create_index(op.f("ix_orders_status"), "orders", ["status"])
     op.create_index(
         op.f("ix_orders_strategy_id_created_ms_id"), "orders", ["strategy_id", "created_ms", "id"]
@@ -474,6 +477,7 @@ def _create_what_was_traded() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fills")),
     )
     op.create_index(op.f("ix_fills_account_id_at_ms_id"), "fills", ["account_id", "at_ms", "id"])
+    op.create_index(op.f("ix_fills_at_ms_id"), "fills", ["at_ms", "id"])
     op.create_index(op.f("ix_fills_order_id"), "fills", ["order_id"])
     op.create_index(op.f("ix_fills_strategy_id_at_ms_id"), "fills", ["strategy_id", "at_ms", "id"])
 
