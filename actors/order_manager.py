@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from actors.wire import (
     start_name,
     start_of,
 )
-from engine.config import RunConfig, StrategyConfig
+from engine.config import RunConfig
 from engine.crash_points import ARMED, CrashPoint, reach
 from engine.journal import JournalFile, OrderJournal, read_state, write_state
 from engine.latency import LatencyHistogram
@@ -38,7 +39,7 @@ from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
 from engine.sequencing.coordinator import Coordinator
 from engine.spool import Spool
-from engine.trading import Ledger, OrderManager
+from engine.trading import EVERYWHERE, Ledger, OrderManager, Registration, TradingMode
 from engine.types import MarketSlice
 
 __all__ = [
@@ -57,6 +58,9 @@ REPLAY_SLICES = 4096
 
 CREDIT_EVERY_SLICES = 128
 IDLE_MS = 250
+
+MOST_WAIT = 2
+"""Who may wait for new lines of the ledger at the same time."""
 
 _CONTROL_TIMEOUT_S = 30.0
 
@@ -165,6 +169,9 @@ class OrderManagerActor:
         self._reign = -1
         self._is_open = False
         self._feed_ended = False
+        self._news = threading.Condition()
+        self._lines = 0
+        self._may_wait = threading.BoundedSemaphore(MOST_WAIT)
         self._ending = Ending()
         self._mailbox = Mailbox()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -199,7 +206,7 @@ class OrderManagerActor:
         place = self._journal
         with contextlib.ExitStack() as stack:
             spool = stack.enter_context(contextlib.closing(Spool(Path(place.path).parent)))
-            ledger = Ledger(spool=spool)
+            ledger = Ledger(spool=spool, tail=True)
             manager = OrderManager(self._config, base_streams=base_streams, ledger=ledger)
             file = JournalFile(Path(place.path), kind=OrderJournal.KIND, sync=place.is_durable)
             journal = OrderJournal(file)
@@ -261,20 +268,100 @@ class OrderManagerActor:
 
         self._ask(take)
 
-    def register(self, strategies: Sequence[StrategyConfig]) -> None:
-        """Let strategies take part in risk and arbitration, withdrawn ones again.
+    def register(self, registrations: Sequence[Registration]) -> None:
+        """Let strategies and followers take part in risk and arbitration, withdrawn ones again.
 
-        Those that take part already do so anyway.
+        Those that take part already do so anyway, as they were registered: to change a follower's
+        capital, leverage or limits, `withdraw` it first.
 
         Raises:
-            ConfigError: A strategy's account does not hold its quote currency.
+            ConfigError: One cannot; those before it are registered. See `OrderManager.register`.
         """
 
         def register() -> None:
             takes_part = self._manager.takes_part
-            self._coordinator.register([each for each in strategies if not takes_part(each.id)])
+            self._coordinator.register(
+                [each for each in registrations if not takes_part(each.strategy.id)]
+            )
 
         self._ask(register)
+
+    def withdraw(self, ids: Sequence[str], reason: str) -> None:
+        """Withdraw followers: their working entries are cancelled, their protection stays.
+
+        Unknown ones, and those that are withdrawn already, are passed over.
+
+        Raises:
+            ChorusError: One is an instance of a host; nothing has changed.
+        """
+
+        def withdraw() -> None:
+            present = [name for name in ids if self._manager.takes_part(name)]
+            if present:
+                self._coordinator.withdraw(present, reason)
+
+        self._ask(withdraw)
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        """Let an account, or all, trade, only get out, or do nothing; see `engine.trading.modes`.
+
+        On record when it returns. The stricter of an account's own mode and the one of all counts.
+
+        Args:
+            mode: ``running``, ``reduce`` or ``halted``.
+            account: Its id, opened yet or not; None: all of them.
+
+        Raises:
+            ConfigError: There is no such mode.
+        """
+
+        def set_mode() -> None:
+            if self._manager.trading().get(account or EVERYWHERE, "running") != mode:
+                self._coordinator.set_trading(mode, account)
+
+        self._ask(set_mode)
+
+    def trading(self) -> dict[str, TradingMode]:
+        """Return every mode other than ``running``, by account; an empty id for all of them."""
+        return self._ask(self._manager_modes)
+
+    def _manager_modes(self) -> dict[str, TradingMode]:
+        return self._manager.trading()
+
+    def ledger_lines(self, start: int, limit: int, wait_s: float) -> tuple[int, list[bytes]]:
+        """Return lines of the ledger; no crash undoes what was returned once.
+
+        Args:
+            start: Number of the first one wanted, from 0; the same for good.
+            limit: How many at most.
+            wait_s: How long to wait for line `start`. Two callers may wait at the same time, for
+                each keeps one of the actor's threads; a further one gets what there is.
+
+        Returns:
+            How many lines there are, and those asked for.
+        """
+        self._require_open()
+        if self._may_wait.acquire(blocking=False):
+            try:
+                with self._news:
+                    self._news.wait_for(lambda: self._lines > start, wait_s)
+            finally:
+                self._may_wait.release()
+
+        def read() -> tuple[int, list[bytes]]:
+            total = self._coordinator.lines
+            wanted = max(0, min(limit, total - start))
+            return total, self._manager.ledger.lines_from(start, wanted)
+
+        return self._ask(read)
+
+    def _tell_lines(self) -> None:
+        """Wake who waits for new lines."""
+        lines = self._coordinator.lines
+        if lines != self._lines:
+            with self._news:
+                self._lines = lines
+                self._news.notify_all()
 
     def has_met(self, host: str, start: int) -> bool:
         """Tell whether a start of a participant has said hello, so that it can be written to."""
@@ -391,6 +478,7 @@ class OrderManagerActor:
                 else:
                     self._mailbox.drain()
             self._send(self._coordinator.advance())
+            self._tell_lines()
             self._account_progress()
 
     def _ask(self, call: Callable[[], T]) -> T:

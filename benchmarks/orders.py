@@ -30,7 +30,7 @@ from engine.journal import JournalFile, OrderJournal
 from engine.market import open_market
 from engine.sequencing import Answer, SliceDecision
 from engine.sequencing.coordinator import Coordinator
-from engine.trading import Ledger, OrderManager
+from engine.trading import Ledger, OrderManager, Registration
 from engine.types import Action, Decision, MarketSlice, Signal
 
 __all__ = ["SCENARIO"]
@@ -107,7 +107,7 @@ def wishes(slices: list[MarketSlice], stream: str) -> list[list[Decision]]:
 def _alone(manager: OrderManager, run: RunConfig, _slices: Sequence[MarketSlice]) -> Iterator[Step]:
     """Drive an order manager without anything around it."""
     for strategy in run.strategies:
-        manager.register(strategy)
+        manager.register(Registration(strategy))
 
     def step(market_slice: MarketSlice, decisions: Sequence[Decision]) -> None:
         manager.match(market_slice)
@@ -129,7 +129,7 @@ def _recorded(
         OrderJournal(JournalFile(Path(folder) / "orders", kind=OrderJournal.KIND)) as journal,
     ):
         coordinator = Coordinator(manager, journal)
-        coordinator.register(run.strategies)
+        coordinator.register(map(Registration, run.strategies))
         hosts = [strategy.id for strategy in run.strategies]
         for strategy in run.strategies:
             coordinator.join(strategy.id, epoch=1, instances={strategy.id: [strategy.main_stream]})

@@ -33,7 +33,7 @@ from engine.market import Market, open_market
 from engine.sequencing import CandleBatch
 from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.host import HostRunner
-from engine.trading import Ledger, OrderManager
+from engine.trading import Ledger, OrderManager, Registration
 from engine.types import MarketSlice
 
 __all__ = ["idle", "main", "paced", "trading"]
@@ -127,7 +127,7 @@ def trading(instances: int, slices: int, *, same: bool) -> Mapping[str, float]:
     manager = OrderManager(config, base_streams=market.base_streams, ledger=ledger)
     coordinator = Coordinator(manager)
     for strategy in config.strategies:
-        manager.register(strategy)
+        manager.register(Registration(strategy))
     wanted = {strategy.id: strategy.streams for strategy in config.strategies}
     coordinator.join("pool", epoch=1, instances=wanted)
     host_s = 0.0

@@ -96,17 +96,20 @@ class Admission:
         for one that goes on would have no place in the order of slices, nobody on record knows how
         far it has run ahead.
         """
-        clock = self._clock
         for instance in instances:
             participant = self._roster.by_instance.get(instance)
             if participant is not None:
                 self._take_out(instance)
                 self.note_owing(participant)
+        self.withdraw(instances, reason)
+
+    def withdraw(self, instances: Sequence[str], reason: str) -> None:
+        """Withdraw those who take part nowhere; unknown ones are passed over."""
         known = set(self._decider.strategies)
         for instance in instances:
             if instance in known:
                 events = self._decider.withdraw(instance, reason)
-                self._dispatch.post(events, clock.matched, matched=False)
+                self._dispatch.post(events, self._clock.matched, matched=False)
 
     def _take_out(self, instance: str) -> None:
         self._roster.remove(instance)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.config import StrategyConfig
 from engine.errors import ChorusError
 from engine.sequencing.admission import Admission
 from engine.sequencing.clock import Clock
@@ -22,12 +21,16 @@ from engine.sequencing.records import (
     Reached,
     Record,
     Recorder,
-    Registered,
     Rejoined,
+    Traded,
+    Withdrawn,
+    registered,
 )
 from engine.sequencing.restoration import Restoration
 from engine.sequencing.roster import Participant, Roster
 from engine.spool import Spool
+from engine.trading.modes import EVERYWHERE, TradingMode
+from engine.trading.registration import Registration
 from engine.types import MarketSlice
 
 __all__ = ["Coordinator", "Stall"]
@@ -68,6 +71,7 @@ class Coordinator:
         self._reign = reign
         self._recorder = recorder or Recorder()
         self._on_record = (-1, -1)
+        self._lines = decider.lines
         self._roster = Roster()
         self._dispatch = Dispatch(self._roster, reign, spool)
         self._clock = Clock(decider, self._dispatch)
@@ -87,6 +91,14 @@ class Coordinator:
     def received(self) -> int:
         """Return the newest slice number that has arrived."""
         return self._clock.received
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines of the ledger no crash can undo: all a restart would write again.
+
+        What is beyond them comes of slices that are not on record yet.
+        """
+        return self._lines
 
     @property
     def newest_known(self) -> int:
@@ -109,17 +121,49 @@ class Coordinator:
 
     # ------------------------------------------------------------------ who takes part
 
-    def register(self, strategies: Iterable[StrategyConfig]) -> None:
-        """Let strategies take part in risk and arbitration, withdrawn ones again.
+    def register(self, registrations: Iterable[Registration]) -> None:
+        """Let strategies and followers take part in risk and arbitration, withdrawn ones again.
 
         Raises:
-            ConfigError: A strategy's account does not hold its quote currency.
+            ConfigError: One cannot; those before it are registered. See `OrderManager.register`.
         """
-        for strategy in strategies:
-            self._decider.register(strategy)
-            text = strategy.model_dump_json(by_alias=True, exclude_unset=True)
-            self._recorder.add(Registered(self.matched, self.decided, text))
+        try:
+            for registration in registrations:
+                self._decider.register(registration)
+                self._add_record(registered(self.matched, self.decided, registration))
+        finally:
+            self._recorder.commit()
+
+    def withdraw(self, ids: Sequence[str], reason: str) -> None:
+        """Withdraw those who are in no host: followers, and strategies without an instance.
+
+        Their working entries are cancelled, their protection stays. Unknown ones are passed over.
+
+        Raises:
+            ChorusError: One is an instance of a participant; nothing has changed.
+        """
+        for name in ids:
+            present = self._roster.by_instance.get(name)
+            if present is not None:
+                raise ChorusError(
+                    f"instance {name!r}: takes part in host {present.host!r}; let it leave"
+                )
+        self._add_record(Withdrawn(self.matched, self.decided, list(ids), reason))
         self._recorder.commit()
+        self._admission.withdraw(ids, reason)
+        self._note_lines()
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        """Let an account, or all, trade, only get out, or do nothing; see `engine.trading.modes`.
+
+        Raises:
+            ConfigError: There is no such mode.
+        """
+        where = EVERYWHERE if account is None else account
+        self._decider.set_trading(mode, where)
+        self._add_record(Traded(self.matched, self.decided, mode, where))
+        self._recorder.commit()
+        self._note_lines()
 
     def join(self, host: str, *, epoch: int, instances: Mapping[str, Sequence[str]]) -> int:
         """Let instances take part from the next undecided slice on.
@@ -209,6 +253,7 @@ class Coordinator:
         self._add_record(Left(self.matched, self.decided, host, list(instances), reason))
         self._recorder.commit()
         self._admission.leave(instances, reason)
+        self._note_lines()
         return self._dispatch.releases(self.matched)
 
     # ------------------------------------------------------------------ the clock
@@ -299,10 +344,16 @@ class Coordinator:
                 self._on_record = (number, number)
             clock.decide(current, decisions or ())
         releases = self._dispatch.releases(clock.matched)
-        if releases:
+        # Fills of those without an instance are released to nobody, and yet may be read.
+        if releases or self._lines != self._decider.lines:
             self._note_reached()
         self._recorder.commit()
+        self._note_lines()
         return releases
+
+    def _note_lines(self) -> None:
+        """Let the ledger be read as far as it is; only where the present place is on record."""
+        self._lines = self._decider.lines
 
     def _add_record(self, record: Record) -> None:
         self._recorder.add(record)
@@ -346,3 +397,4 @@ class Coordinator:
         restoration.play(slices, records)
         self._dispatch.restless.clear()
         self._on_record = (self.matched, self.decided)
+        self._note_lines()

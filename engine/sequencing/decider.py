@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from engine.config import StrategyConfig
+from engine.trading.modes import TradingMode
+from engine.trading.registration import Registration
 from engine.types import Decision, MarketSlice, OrderEvent
 
 __all__ = ["SliceDecider"]
@@ -24,15 +25,24 @@ class SliceDecider(Protocol):
         """Turn decisions into orders."""
         ...
 
-    def register(self, strategy: StrategyConfig, /) -> None:
-        """Let a strategy take part."""
+    def register(self, registration: Registration, /) -> None:
+        """Let a strategy or a follower take part."""
         ...
 
     def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
-        """Take a strategy out."""
+        """Take a strategy or a follower out."""
+        ...
+
+    def set_trading(self, mode: TradingMode, account: str, /) -> None:
+        """Let an account, or all (empty), trade, only get out, or do nothing."""
         ...
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """Return the ids of all strategies ever registered."""
+        """Return the ids of all strategies and followers ever registered."""
+        ...
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines the ledger has."""
         ...

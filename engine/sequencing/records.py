@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.config import StrategyConfig
+from engine.config import AccountConfig, StrategyConfig
 from engine.sequencing.messages import SliceCommand
+from engine.trading.modes import TradingMode
+from engine.trading.registration import Registration
 from engine.types import Decision
 
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "Recorder",
     "Registered",
     "Rejoined",
-    "strategy_of",
+    "Traded",
+    "Withdrawn",
+    "registered",
+    "registration_of",
 ]
 
 
@@ -46,9 +51,17 @@ class Decided(_Record, frozen=True, array_like=True, tag=True):
 
 
 class Registered(_Record, frozen=True, array_like=True, tag=True):
-    """A strategy takes part in risk and arbitration from here on; `strategy` is its JSON."""
+    """A strategy or a follower takes part in risk and arbitration from here on.
+
+    Attributes:
+        strategy: Its configuration as JSON.
+        account: Of the account it comes with, likewise; empty: none does.
+        follows: See `Registration`.
+    """
 
     strategy: str
+    account: str = ""
+    follows: str = ""
 
 
 class Joined(_Record, frozen=True, array_like=True, tag=True):
@@ -82,6 +95,20 @@ class Left(_Record, frozen=True, array_like=True, tag=True):
     reason: str
 
 
+class Withdrawn(_Record, frozen=True, array_like=True, tag=True):
+    """Those who are no instances of a participant, such as followers, were withdrawn."""
+
+    ids: list[str]
+    reason: str
+
+
+class Traded(_Record, frozen=True, array_like=True, tag=True):
+    """From here on an account, or all (empty), trades, only gets out, or does nothing."""
+
+    mode: TradingMode
+    account: str
+
+
 class Reached(_Record, frozen=True, array_like=True, tag=True):
     """Somebody was told of this place, at which nothing else is on record.
 
@@ -97,7 +124,18 @@ class Commanded(_Record, frozen=True, array_like=True, tag=True):
     command: SliceCommand
 
 
-Record = Decided | Registered | Joined | Rejoined | Moved | Left | Reached | Commanded
+Record = (
+    Decided
+    | Registered
+    | Joined
+    | Rejoined
+    | Moved
+    | Left
+    | Withdrawn
+    | Traded
+    | Reached
+    | Commanded
+)
 
 
 class Recorder:
@@ -113,6 +151,22 @@ class Recorder:
         """Make everything taken so far outlive this process."""
 
 
-def strategy_of(record: Registered) -> StrategyConfig:
-    """Return the strategy that was registered."""
-    return StrategyConfig.model_validate_json(record.strategy)
+def registered(matched: int, decided: int, registration: Registration) -> Registered:
+    """Return the record of a registration."""
+    strategy, account = registration.strategy, registration.account
+    return Registered(
+        matched,
+        decided,
+        strategy.model_dump_json(by_alias=True, exclude_unset=True),
+        "" if account is None else account.model_dump_json(by_alias=True, exclude_unset=True),
+        registration.follows,
+    )
+
+
+def registration_of(record: Registered) -> Registration:
+    """Return what was registered."""
+    return Registration(
+        StrategyConfig.model_validate_json(record.strategy),
+        AccountConfig.model_validate_json(record.account) if record.account else None,
+        record.follows,
+    )

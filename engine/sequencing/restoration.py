@@ -17,7 +17,9 @@ from engine.sequencing.records import (
     Record,
     Registered,
     Rejoined,
-    strategy_of,
+    Traded,
+    Withdrawn,
+    registration_of,
 )
 from engine.sequencing.roster import Roster
 from engine.types import Decision, MarketSlice
@@ -101,7 +103,7 @@ class Restoration:
         if isinstance(record, Decided):
             self._decide(record.decisions)
         elif isinstance(record, Registered):
-            self._decider.register(strategy_of(record))
+            self._decider.register(registration_of(record))
         elif isinstance(record, Joined):
             self._admission.join(record.host, record.epoch, record.instances)
         elif isinstance(record, Rejoined):
@@ -110,6 +112,10 @@ class Restoration:
             self._admission.move(record.instance, record.to, record.epoch)
         elif isinstance(record, Left):
             self._admission.leave(record.instances, record.reason)
+        elif isinstance(record, Withdrawn):
+            self._admission.withdraw(record.ids, record.reason)
+        elif isinstance(record, Traded):
+            self._decider.set_trading(record.mode, record.account)
         elif isinstance(record, Commanded):
             own = self._roster.hosts[record.host].members[record.command.instance]
             own.commands.append(record.command)

@@ -93,5 +93,13 @@ class Blotter:
     def canceled(self, order: Order, reason: str, time: int) -> None:
         """Record and hand out that an order ended without (further) fills."""
         event = OrderCanceled(order.participant.id, order.id, order.position.symbol, reason, time)
-        self.ledger.write_cancel(self.number, event)
+        if not order.voided:  # that is on record already
+            self.ledger.write_cancel(self.number, event)
         self.events.append(event)
+
+    def voided(self, order: Order, reason: str) -> None:
+        """Record the end of an order, of which its instance will be handed the event later."""
+        event = OrderCanceled(
+            order.participant.id, order.id, order.position.symbol, reason, self.time
+        )
+        self.ledger.write_cancel(self.number, event)

@@ -29,6 +29,7 @@ import msgspec
 
 from engine.config.run import AccountConfig
 from engine.money import ZERO
+from engine.trading.modes import TradingMode
 
 if TYPE_CHECKING:  # positions refer to wallets and wallets to positions
     from engine.trading.orders import SymbolBook
@@ -113,6 +114,15 @@ class Funds:
         if self.daily_limit is not None:
             self.is_halted(ZERO, time)
 
+    def set_start(self, start: Decimal) -> None:
+        """Put money in or take some out; what was made or lost stays as it is."""
+        change = start - self.start
+        if change:
+            self.start = start
+            self.balance += change
+            self.peak += change
+            self.day_balance += change
+
     def is_halted(self, unrealised: Decimal, time: int) -> bool:
         """Tell whether the daily-loss limit has been reached on the UTC day of `time`.
 
@@ -185,9 +195,10 @@ class Account:
 
     Attributes:
         engaged: Number of sub-positions that are open or have a working entry.
+        mode: What it may do at present.
     """
 
-    __slots__ = ("config", "engaged", "id", "wallets")
+    __slots__ = ("config", "engaged", "id", "mode", "wallets")
 
     def __init__(self, config: AccountConfig) -> None:
         self.id = config.id
@@ -197,6 +208,7 @@ class Account:
             for currency, start in config.balances.items()
         }
         self.engaged = 0
+        self.mode: TradingMode = "running"
 
     def states(self) -> list[AccountState]:
         """Return the state of every currency, in the order of the configuration."""

@@ -14,6 +14,7 @@ from engine.trading.blotter import Blotter
 from engine.trading.brackets import Brackets
 from engine.trading.gateway import Gateway, Moment
 from engine.trading.orders import LIMIT, NetOrder, Order, OrderStatus
+from engine.trading.participants import Participant
 from engine.trading.positions import Position
 from engine.trading.records import NetRecord
 from engine.types import OrderRole
@@ -24,6 +25,7 @@ _ENTRY = OrderRole.ENTRY
 _WORKING = OrderStatus.WORKING
 _FILLED = OrderStatus.FILLED
 _CANCELED = OrderStatus.CANCELED
+_HALTED = "halted"
 _BPS = Decimal(10_000)
 
 
@@ -108,6 +110,9 @@ class Executions:
         What an order can never fill any more is taken off its leaves; an order left without
         leaves is cancelled here. `taken` of the position is closed by others already.
         """
+        if order.voided:
+            self.tell_voided(order)
+            return ZERO
         position = order.position
         room = position.closable(order.sign) if position.quantity else ZERO
         if taken and room:
@@ -206,6 +211,8 @@ class Executions:
             self.engage(position)
         else:
             self._finish(order, time)
+        if order.participant.leader is not None and ZERO <= opened < quantity:
+            order.participant.note_exit(max(time, self._blotter.time))
         brackets = self._brackets
         assert brackets is not None  # noqa: S101 - connect() precedes every fill
         brackets.after_fill(order, opened, price, moment)
@@ -223,6 +230,39 @@ class Executions:
             return
         self._retire(order, _CANCELED)
         self._blotter.canceled(order, reason, self._blotter.time if time is None else time)
+
+    def void(self, order: Order) -> None:
+        """End a working entry because trading was halted, between any two steps of its instance.
+
+        An instance that has only resting orders runs ahead: it waits for a candle that touches one,
+        and cannot be told anything in between. So the order is on record as cancelled from now on,
+        and stays in its book only to tell when the market reaches it; see `tell_voided`. Nobody
+        is told of a follower's.
+        """
+        if order.participant.leader is not None:
+            self.cancel(order, _HALTED)
+            return
+        self._blotter.voided(order, _HALTED)
+        order.voided = True
+        position = order.position
+        position.entries.remove(order)
+        self.reserve(order, -order.reserved)
+        self.engage(position)
+        order.participant.voided.append(order)
+
+    def tell_voided(self, order: Order) -> None:
+        """Hand out the end of a voided order, now that its instance waits to hear something."""
+        order.status = _CANCELED
+        gateway = self._gateway
+        assert gateway is not None  # noqa: S101 - connect() precedes every order
+        gateway.cancel(order)
+        order.participant.voided.remove(order)
+        self._blotter.canceled(order, _HALTED, self._blotter.time)
+
+    def tell_all_voided(self, participant: Participant) -> None:
+        """Hand out the end of every voided order of a strategy."""
+        for order in tuple(participant.voided):
+            self.tell_voided(order)
 
     def _retire(self, order: Order, status: OrderStatus) -> None:
         order.status = status

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from engine.spool import Kept, Spool, decoder_of, kept
+from engine.errors import TradingError
+from engine.spool import Kept, NumberedLines, Spool, decoder_of, kept
 from engine.trading.records import (
     FillRecord,
     NetRecord,
@@ -24,6 +25,7 @@ from engine.trading.records import (
     cancel_line,
     fill_line,
     intent_line,
+    mode_line,
     net_line,
     order_line,
     withdrawal_line,
@@ -98,6 +100,7 @@ class Ledger:
         keep: Keep records for reports; the hashes work either way.
         sink: Gets every line before anything acts on it.
         spool: Where records are kept; None: in memory.
+        tail: Keep the lines, too, for `lines_from`.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Ledger:
         keep: bool = True,
         sink: LedgerSink | None = None,
         spool: Spool | None = None,
+        tail: bool = False,
     ) -> None:
         self._keep = keep
         self._sink = sink
@@ -113,6 +117,7 @@ class Ledger:
         self._chain = _Chain()
         self._pages: dict[str, _Pages] = {}
         self._nets: Kept[NetRecord] = kept(spool, _nets)
+        self._tail = NumberedLines(spool) if tail else None
         self._lines = 0
         # Not yet in the hashes: whose page, what makes the line, and from what.
         self._waiting: list[tuple[_Pages, Callable[..., bytes], tuple[Any, ...]]] = []
@@ -122,6 +127,20 @@ class Ledger:
     def lines(self) -> int:
         """Return how many records have been written."""
         return self._lines + len(self._waiting)
+
+    def lines_from(self, start: int, limit: int) -> list[bytes]:
+        """Return up to `limit` lines from number `start` (from 0) on (needs `tail`).
+
+        The same run has the same lines under the same numbers, also after it was built again.
+
+        Raises:
+            TradingError: The ledger was made without `tail`.
+            JournalError: They cannot be read back.
+        """
+        if self._tail is None:
+            raise TradingError("ledger: keeps no lines; make it with tail=True")
+        self._make_lines()
+        return self._tail.read(start, limit)
 
     def sha256(self) -> str:
         """Return the hex SHA-256 over all lines so far."""
@@ -194,6 +213,10 @@ class Ledger:
         """Record that an instance was taken out."""
         self._write(instance, withdrawal_line, (number, time, instance, reason))
 
+    def write_mode(self, number: int, time: int, account: str, mode: str) -> None:
+        """Record what an account, or all (empty), may do from now on."""
+        self._write("", mode_line, (number, time, account, mode))
+
     def _page(self, instance: str) -> _Pages:
         page = self._pages.get(instance)
         if page is None:
@@ -216,6 +239,7 @@ class Ledger:
         """Bring sink and hashes up to date."""
         waiting, self._waiting = self._waiting, []
         sink, gathered = self._sink, self._chain.pending
+        before = len(gathered)
         for page, line_of, fields in waiting:
             line = line_of(*fields)
             if sink is not None:
@@ -226,5 +250,7 @@ class Ledger:
             if len(own) >= _FLUSH_LINES:
                 page.flush()
         self._lines += len(waiting)
+        if self._tail is not None:
+            self._tail.extend(gathered[before:])
         if len(gathered) >= _FLUSH_LINES:
             self._chain.flush()

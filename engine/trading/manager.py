@@ -10,24 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.config.run import RunConfig
-from engine.config.strategy import StrategyConfig
-from engine.errors import ConfigError, TradingError
-from engine.money import find_instrument, instruments_by_symbol
-from engine.timeframes import timeframe_ms
+from engine.errors import TradingError
 from engine.trading.arbitration import arbiter_of, ranked
 from engine.trading.blotter import Blotter
-from engine.trading.capital import Account, AccountState, Holding
+from engine.trading.capital import AccountState
 from engine.trading.desk import Desk
 from engine.trading.drafts import Drafts
+from engine.trading.enrolment import Enrolment
 from engine.trading.executions import Executions
+from engine.trading.following import with_followers
 from engine.trading.ledger import Ledger
+from engine.trading.modes import EVERYWHERE, TradingMode, TradingModes
 from engine.trading.netting import NetMatcher
-from engine.trading.orders import NetOrder, Order, SymbolBook
+from engine.trading.orders import NetOrder, Order
 from engine.trading.paper import PaperGateway
 from engine.trading.participants import Participant
-from engine.trading.positions import Position, PositionState
+from engine.trading.positions import PositionState
 from engine.trading.refusals import Refusal
-from engine.types import Decision, MarketSlice, OrderEvent, Tick
+from engine.trading.registration import Registration
+from engine.types import Action, Decision, Intent, MarketSlice, OrderEvent, Signal, Tick
 
 __all__ = ["OrderManager"]
 
@@ -40,7 +41,8 @@ class OrderManager:
 
     Not thread-safe and never blocking; one owner calls it. Call order per slice: `match`, then
     `decide` (also with no decisions); `on_tick` anywhere between slices; `register` before the
-    strategy's first decision.
+    strategy's first decision. Followers trade as their strategies do (see
+    `engine.trading.following`); the events returned are those of strategies only.
 
     Args:
         run: Accounts, execution model, arbitration policy, instruments.
@@ -53,13 +55,8 @@ class OrderManager:
 
     def __init__(self, run: RunConfig, *, base_streams: Mapping[str, str], ledger: Ledger) -> None:
         self.ledger = ledger
-        self._run = run
-        self._base_streams = dict(base_streams)
-        self._instruments = instruments_by_symbol(run.instruments)
-        self._accounts = {config.id: Account(config) for config in run.accounts}
-        self._participants: dict[str, Participant] = {}
-        self._books: dict[str, SymbolBook] = {}
-        self._by_stream: dict[str, SymbolBook] = {}
+        self._enrolment = Enrolment(run, base_streams)
+        self._modes = TradingModes()
         self._blotter = Blotter(ledger)
         self._executions = Executions(self._blotter, run.execution)
         self._gateway = PaperGateway(run.execution, self._executions, NetMatcher(self._executions))
@@ -78,67 +75,15 @@ class OrderManager:
         self._next_match = 0
         self._next_decide = 0
 
-    def register(self, strategy: StrategyConfig) -> None:
-        """Let a strategy take part; one that was withdrawn takes part again.
+    def register(self, registration: Registration) -> None:
+        """Let a strategy or a follower take part; one that was withdrawn takes part again.
 
         Raises:
-            ConfigError: It takes part already, or its account does not hold a quote currency.
+            ConfigError: See `Enrolment.register`.
         """
-        account = self._accounts[self._run.account_of(strategy).id]
-        known = self._participants.get(strategy.id)
-        if known is not None and (known.withdrawn is None or known.account is not account):
-            raise ConfigError(
-                f"strategy {strategy.id!r}: is registered already on account "
-                f"{known.account.id!r}; withdraw it first, and keep its account"
-            )
-        participant = known or Participant(strategy, account)
-        new = {
-            symbol: self._open_position(participant, strategy, symbol)
-            for symbol in strategy.symbols
-            if symbol not in participant.positions
-        }
-        participant.positions.update(new)
-        participant.configure(strategy)
-        participant.withdrawn = None
-        self._participants[strategy.id] = participant
-
-    def _open_position(
-        self, participant: Participant, strategy: StrategyConfig, symbol: str
-    ) -> Position:
-        book = self._book(strategy.venue, symbol)
-        account, quote = participant.account, book.instrument.quote
-        wallet = account.wallets.get(quote)
-        if wallet is None:
-            raise ConfigError(
-                f"strategy {strategy.id!r}: {symbol} is traded in {quote}, but account "
-                f"{account.id!r} holds {', '.join(account.wallets)}; "
-                f"add {quote} to accounts.{account.id}.balances"
-            )
-        holding = wallet.holdings.get(book.key)
-        if holding is None:
-            holding = wallet.holdings[book.key] = Holding(book)
-        purse = participant.purse(quote, wallet.start)
-        return Position(
-            participant,
-            symbol,
-            book=book,
-            wallet=wallet,
-            purse=purse,
-            holding=holding,
-            leverage=strategy.leverage,
-        )
-
-    def _book(self, venue: str, symbol: str) -> SymbolBook:
-        key = f"{venue}:{symbol}"
-        book = self._books.get(key)
-        if book is None:
-            stream = self._base_streams.get(key, "")
-            interval = timeframe_ms(stream.rpartition(":")[2]) if stream else 1
-            instrument = find_instrument(symbol, self._instruments)
-            book = self._books[key] = SymbolBook(key, symbol, stream, interval, instrument)
-            if stream:
-                self._by_stream[stream] = book
-        return book
+        self._enrolment.register(registration)
+        account = self._enrolment.participants[registration.strategy.id].account
+        account.mode = self._modes.of(account.id)
 
     def withdraw(self, instance_id: str, reason: str) -> list[OrderEvent]:
         """Take a strategy out: its working entries are cancelled, later decisions rejected.
@@ -148,21 +93,49 @@ class OrderManager:
         Raises:
             TradingError: It was never registered.
         """
-        participant = self._participants.get(instance_id)
-        if participant is None:
-            raise TradingError(
-                f"strategy {instance_id!r}: cannot be withdrawn, it was never registered"
-            )
+        participant = self._enrolment.find(instance_id, "cannot be withdrawn")
         events = self._blotter.begin()
         if participant.withdrawn is None:
             participant.withdrawn = reason
             self.ledger.write_withdrawal(
                 self._blotter.number, self._blotter.time, instance_id, reason
             )
-            for position in participant.positions.values():
-                for entry in tuple(position.entries):
+            self._executions.tell_all_voided(participant)
+            # Nobody is left who could take back what followers have working of its wishes.
+            for each in (participant, *self._enrolment.followers.get(instance_id, ())):
+                for entry in each.entries():
                     self._executions.cancel(entry, "withdrawn")
-        return events
+        return self._of_strategies(events)
+
+    def set_trading(self, mode: TradingMode, account: str = EVERYWHERE) -> None:
+        """Let an account, or all, trade, only get out, or do nothing; see `engine.trading.modes`.
+
+        May be called between any two other calls: an instance hears of its cancelled entries when
+        it waits for something anyway.
+
+        Args:
+            mode: ``running``, ``reduce`` or ``halted``.
+            account: Its id, opened yet or not; empty: all of them.
+
+        Raises:
+            ConfigError: There is no such mode.
+        """
+        if not self._modes.set(mode, account):
+            return
+        self.ledger.write_mode(self._blotter.number, self._blotter.time, account, mode)
+        halted = set()
+        for each in self._enrolment.accounts.values():
+            was_halted = each.mode == "halted"
+            each.mode = self._modes.of(each.id)
+            if each.mode == "halted" and not was_halted:
+                halted.add(each.id)
+        for participant in self._enrolment.on_accounts(halted):
+            for entry in participant.entries():
+                self._executions.void(entry)
+
+    def trading(self) -> dict[str, TradingMode]:
+        """Return every mode other than ``running``, by account; an empty id for all of them."""
+        return self._modes.all()
 
     def match(self, slice_: MarketSlice) -> list[OrderEvent]:
         """Fill working orders against the base candles of the next slice.
@@ -179,14 +152,14 @@ class OrderManager:
         blotter.time = slice_.time
         events: list[OrderEvent] = []
         blotter.events = events
-        by_stream = self._by_stream
+        by_stream = self._enrolment.books_by_stream
         for candle in slice_.candles:
             book = by_stream.get(candle.stream)
             if book is not None:
                 if book.orders or book.nets:
                     self._gateway.on_candle(book, candle)
                 book.mark = candle.close
-        return events
+        return self._of_strategies(events)
 
     def decide(self, slice_: MarketSlice, decisions: Sequence[Decision]) -> list[OrderEvent]:
         """Deal with what the instances want after the slice just matched.
@@ -204,8 +177,12 @@ class OrderManager:
         if not decisions:
             return []
         events = self._blotter.begin()
-        in_turn = ranked(decisions, self._participants)
-        self._arbiter.begin(in_turn, self._participants)
+        enrolment = self._enrolment
+        participants = enrolment.participants
+        if enrolment.followers:
+            decisions = with_followers(decisions, participants, enrolment.followers)
+        in_turn = ranked(decisions, participants)
+        self._arbiter.begin(in_turn, participants)
         for decision in in_turn:
             self._deal_with(decision)
         if self._nets:
@@ -213,11 +190,22 @@ class OrderManager:
                 if net.children:
                     self._gateway.submit_net(net)
             self._nets.clear()
-        return events
+        return self._of_strategies(events)
+
+    def _of_strategies(self, events: list[OrderEvent]) -> list[OrderEvent]:
+        """Leave out what concerns followers: no instance of theirs is there to hear it."""
+        if not self._enrolment.followers:
+            return events
+        participants = self._enrolment.participants
+        return [
+            event
+            for event in events
+            if (known := participants.get(event.instance)) is None or known.leader is None
+        ]
 
     def _deal_with(self, decision: Decision) -> None:
         blotter, stream, seq = self._blotter, decision.stream, decision.seq
-        participant = self._participants.get(decision.instance)
+        participant = self._enrolment.participants.get(decision.instance)
         if participant is None:
             for n in range(len(decision.intents)):
                 blotter.rejected(decision.instance, decision.intent_id(n), "", *_UNKNOWN)
@@ -234,16 +222,29 @@ class OrderManager:
                 # Repeated, but its outcome is forgotten; recording it again would change history.
                 blotter.rejected(decision.instance, intent_id, "", *_STALE)
                 continue
+            if participant.voided and not _is_hold(intent):
+                # Whoever wants something waits for the answer, and can be told what came before.
+                self._executions.tell_all_voided(participant)
             events = blotter.events
             before = len(events)
-            if participant.withdrawn is None:
+            if participant.withdrawn is None and participant.account.mode != "halted":
                 self._desk.handle(participant, intent_id, intent, decision.time)
             else:
-                refusal = Refusal("withdrawn", participant.withdrawn)
-                self._desk.refuse(participant, intent_id, intent, decision.time, refusal)
+                self._bar(participant, intent_id, intent, decision.time)
             participant.remember(intent_id, tuple(events[before:] if before else events))
         if seq > newest:
             participant.newest[stream] = seq
+
+    def _bar(self, participant: Participant, intent_id: str, intent: Intent, time: int) -> None:
+        """Deal with an intent of one who is withdrawn, or whose account is halted."""
+        if participant.withdrawn is not None:
+            refusal = Refusal("withdrawn", participant.withdrawn)
+        elif _is_hold(intent):
+            self._desk.handle(participant, intent_id, intent, time)
+            return
+        else:
+            refusal = Refusal("trading_halted", f"account {participant.account.id!r} is halted")
+        self._desk.refuse(participant, intent_id, intent, time, refusal)
 
     def _submit(self, order: Order) -> None:
         blotter = self._blotter
@@ -269,26 +270,27 @@ class OrderManager:
     def on_tick(self, tick: Tick) -> list[OrderEvent]:
         """Fill working orders against a trade between two slices."""
         events = self._blotter.begin()
-        book = self._books.get(f"{tick.venue}:{tick.symbol}")
+        book = self._enrolment.books.get(f"{tick.venue}:{tick.symbol}")
         if book is not None:
             if book.orders or book.nets:
                 self._gateway.on_tick(book, tick)
             book.mark = tick.price
-        return events
+        return self._of_strategies(events)
 
     def account_states(self) -> list[AccountState]:
         """Return balance, equity, committed, drawdown... per account and currency."""
-        return [state for account in self._accounts.values() for state in account.states()]
+        accounts = self._enrolment.accounts.values()
+        return [state for account in accounts for state in account.states()]
 
     def takes_part(self, instance: str) -> bool:
-        """Tell whether a strategy is registered and not withdrawn."""
-        known = self._participants.get(instance)
+        """Tell whether a strategy or a follower is registered and not withdrawn."""
+        known = self._enrolment.participants.get(instance)
         return known is not None and known.withdrawn is None
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """Return the ids of all strategies ever registered, in order."""
-        return tuple(self._participants)
+        """Return the ids of all strategies and followers ever registered, in order."""
+        return tuple(self._enrolment.participants)
 
     def positions(self, instance_id: str) -> list[PositionState]:
         """Return the sub-positions of a strategy, flat ones included.
@@ -296,12 +298,13 @@ class OrderManager:
         Raises:
             TradingError: It was never registered.
         """
-        participant = self._participants.get(instance_id)
-        if participant is None:
-            raise TradingError(
-                f"strategy {instance_id!r}: has no positions, it was never registered"
-            )
+        participant = self._enrolment.find(instance_id, "has no positions")
         return [position.state() for position in participant.positions.values()]
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines the ledger has."""
+        return self.ledger.lines
 
     def _out_of_order(self, call: str, number: int) -> TradingError:
         wanted = (
@@ -313,3 +316,7 @@ class OrderManager:
             f"order manager: {call}({number}) out of order, the next call must be {wanted}; "
             "match and decide every slice once, in order"
         )
+
+
+def _is_hold(intent: Intent) -> bool:
+    return isinstance(intent, Signal) and intent.action is Action.HOLD

@@ -77,6 +77,8 @@ class Order(msgspec.Struct, eq=False, kw_only=True):
         reduces: It may only shrink the position.
         flips: It closes one side and opens the other: shrinks when the close is done elsewhere.
         triggered: A stop that has fired and whose rest works like a market order.
+        voided: An entry that must not fill any more, on record as cancelled; it is kept until its
+            instance can be told (see `Executions.void`).
         cut: Its leaves were cut because the capital did not suffice.
         protect: Fractions of the bracket an entry asks for; None: no bracket.
         trail: Fraction of a trailing stop.
@@ -111,6 +113,7 @@ class Order(msgspec.Struct, eq=False, kw_only=True):
     reduces: bool = False
     flips: bool = False
     triggered: bool = False
+    voided: bool = False
     cut: bool = False
     protect: Protection | None = None
     trail: Decimal | None = None

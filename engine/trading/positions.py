@@ -107,6 +107,17 @@ class Position:
         self.trailer: Order | None = None
         self.protect: Protection = (None, None, None)
 
+    def set_leverage(self, leverage: Decimal) -> None:
+        """Use another leverage; the margin of what is held changes with it."""
+        wanted = leverage if leverage != 1 else None
+        if wanted == self.leverage:
+            return
+        self.leverage = wanted
+        change = self.margin_of(self.cost) - self.margin
+        self.margin += change
+        self.wallet.committed += change
+        self.purse.committed += change
+
     def closable(self, sign: int) -> Decimal:
         """Return how much an order of this sign could close."""
         held = self.quantity

@@ -19,6 +19,7 @@ canceled    slice, time, instance, order, symbol, reason
 net         slice, time, account, net order, symbol, signed net quantity, quantity crossed
             inside the account, price, fee
 withdrawn   slice, time, instance, reason
+trading     slice, time, account (empty: all of them), mode (see `engine.trading.modes`)
 ==========  ===================================================================================
 
 The outcome of a signal is ``accepted``, ``recorded`` (a HOLD) or a code of
@@ -50,6 +51,7 @@ __all__ = [
     "cancel_line",
     "fill_line",
     "intent_line",
+    "mode_line",
     "net_line",
     "order_line",
     "withdrawal_line",
@@ -238,3 +240,8 @@ def net_line(record: NetRecord) -> bytes:
 def withdrawal_line(number: int, time: int, instance: str, reason: str) -> bytes:
     """Return the line of an instance that was taken out."""
     return _encode(("withdrawn", number, time, instance, reason)) + b"\n"
+
+
+def mode_line(number: int, time: int, account: str, mode: str) -> bytes:
+    """Return the line of what an account may do from now on."""
+    return _encode(("trading", number, time, account, mode)) + b"\n"

@@ -5,6 +5,7 @@ code                         the intent
 ===========================  =================================================================
 unknown_instance             comes from a strategy that is not registered
 withdrawn                    comes from a strategy that was taken out
+trading_halted               comes while nothing may be traded with the account
 stale                        is older than the outcomes kept, and already decided
 unknown_symbol               names a symbol the strategy does not trade
 no_price                     is for a symbol without any price so far
@@ -18,8 +19,11 @@ unknown_order                cancels an order that does not work (any more)
 max_signals_per_minute       is one wish to enter too many for a minute of market time
 max_trades_per_day           is one entry too many for the strategy's day
 max_daily_loss               is an entry after the strategy's daily loss limit
+cooldown                     is an entry of a follower too soon after an exit of its own
+max_drawdown                 is an entry of a follower that has lost too much
 max_position_size            finds the strategy's largest position already taken
 max_order_notional           is worth more than the strategy's largest order
+reduce_only                  is an entry while the account may only get out
 account_max_daily_loss       is an entry after the account's daily loss limit
 account_max_drawdown         is an entry while the account's drawdown limit is exceeded
 account_max_open_positions   is an entry beyond the account's number of open positions

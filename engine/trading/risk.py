@@ -9,6 +9,10 @@ minute               those refused for this limit left out
 max_trades_per_day   that many entries were accepted on the UTC day already
 max_daily_loss       the strategy's equity fell by that fraction of its equity at the start
                      of the UTC day; holds until the next day
+follower, in place of its instance, which it has none of
+cooldown_candles     that many candles of the main timeframe have not closed since an exit of its
+                     own; without candles, time counts
+max_drawdown         its equity is that fraction below its highest balance; holds while it is
 account
 max_daily_loss       likewise, as a fraction of the starting balance of the currency
 max_drawdown         drawdown (see `engine.trading.capital`) is at or above the fraction
@@ -17,8 +21,11 @@ max_gross_exposure   entry notionals of open and working entries, this one inclu
                      exceed that multiple of the starting balance of the currency
 ===================  ======================================================================
 
+While an account only reduces (see `engine.trading.modes`), every entry is refused.
+
 The strategy's max_order_notional and max_position_size belong to `engine.trading.sizing`;
-its max_drawdown and cooldown are kept by the instance itself.
+its max_drawdown and cooldown are kept by the instance itself, as is the time in a position, for
+followers too.
 """
 
 from __future__ import annotations
@@ -59,6 +66,10 @@ def check_rate(participant: Participant, time: int) -> Refusal | None:
 def check_strategy(participant: Participant, position: Position, time: int) -> Refusal | None:
     """Check the strategy's own limits for a new entry."""
     risk = participant.risk
+    if participant.leader is not None:
+        refusal = _check_follower(participant, position, time)
+        if refusal is not None:
+            return refusal
     trades = risk.max_trades_per_day
     if trades is not None and participant.trades_on(time) >= trades:
         return Refusal(
@@ -75,6 +86,25 @@ def check_strategy(participant: Participant, position: Position, time: int) -> R
     return None
 
 
+def _check_follower(participant: Participant, position: Position, time: int) -> Refusal | None:
+    """Check what the instance keeps where a strategy trades for itself."""
+    if time < participant.free_from:
+        return Refusal(
+            "cooldown", f"a position was closed; no entries before {participant.free_from} ms UTC"
+        )
+    limit = participant.risk.max_drawdown
+    if limit is not None:
+        purse = position.purse
+        fallen = purse.peak - purse.balance - _unrealised(participant, purse)
+        if fallen >= limit * purse.peak:
+            return Refusal(
+                "max_drawdown",
+                f"equity is {plain(fallen)} below the highest balance {plain(purse.peak)}; "
+                f"the limit is {limit:.2%}",
+            )
+    return None
+
+
 def _unrealised(participant: Participant, purse: Funds) -> Decimal:
     total = ZERO
     for position in participant.positions.values():
@@ -86,6 +116,8 @@ def _unrealised(participant: Participant, purse: Funds) -> Decimal:
 def check_account(position: Position, time: int) -> Refusal | None:
     """Check the account's limits that do not depend on the size of the entry."""
     account = position.participant.account
+    if account.mode != "running":
+        return Refusal("reduce_only", f"account {account.id!r} may only get out at present")
     config = account.config
     most = config.max_open_positions
     if most is not None and not position.engaged and account.engaged >= most:

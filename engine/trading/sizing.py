@@ -10,7 +10,8 @@ fixed_notional    value / price
 
 Equity is the strategy's capital (or the account's starting balance) plus what it has realised,
 fees paid. Whatever is wanted is cut so that the position stays within
-max_position_size x equity x leverage, then rounded down to whole lots.
+max_position_size x equity x leverage, then rounded down to whole lots. A follower's fixed quantity
+or notional is its share of the strategy's (see `engine.trading.following`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.money import ZERO, plain
+from engine.trading.following import share_of_capital
 from engine.trading.positions import Position
 from engine.trading.refusals import Refusal
 
@@ -47,12 +49,16 @@ def entry_quantity(
             f"{config.risk.max_position_size:.2%} of the strategy's equity",
         )
     sizing, notional = config.sizing, limit
-    if wanted is None and sizing.mode == "fixed_quantity":
-        wanted = sizing.value
+    value = sizing.value
+    if wanted is None and value is not None and sizing.mode != "equity_fraction":
+        if position.participant.leader is not None:
+            value *= share_of_capital(position)
+        if sizing.mode == "fixed_quantity":
+            wanted = value
     if wanted is not None:
         notional = wanted * price
-    elif sizing.value is not None:
-        notional = sizing.value
+    elif value is not None:
+        notional = value
         if sizing.mode == "equity_fraction":
             notional *= position.purse.balance * config.leverage
     instrument = position.book.instrument

@@ -24,7 +24,10 @@ from engine.sequencing.records import (
     Record,
     Registered,
     Rejoined,
+    Traded,
+    Withdrawn,
 )
+from engine.trading import Registration, TradingMode
 from engine.types import (
     Action,
     CancelRequest,
@@ -40,6 +43,7 @@ from engine.types import (
 
 RECORDS: list[Record] = [
     Registered(-1, -1, '{"id": "a"}'),
+    Registered(-1, -1, '{"id": "f"}', '{"id": "mine"}', "a"),
     Joined(-1, -1, "host", 1, {"a": ["paper:A/B:1m"], "b": []}),
     Reached(3, 2),
     Decided(
@@ -63,6 +67,8 @@ RECORDS: list[Record] = [
     Rejoined(5, 4, "host", 2),
     Moved(6, 6, "b", "other", 1),
     Left(9, 9, "host", ["a", "b"], "process ended"),
+    Withdrawn(9, 9, ["f"], "paused"),
+    Traded(9, 9, "halted", "mine"),
 ]
 
 
@@ -109,7 +115,8 @@ def test_an_unknown_record_type_names_its_index(tmp_path: Path) -> None:
 class Decider:
     """Decides nothing and remembers what it was given."""
 
-    strategies = ("a",)
+    strategies = ("a", "f")
+    lines = 0
 
     def __init__(self) -> None:
         self.seen: list[object] = []
@@ -122,8 +129,11 @@ class Decider:
         self.seen.append((market_slice.number, list(decisions)))
         return []
 
-    def register(self, strategy: StrategyConfig) -> None:
-        self.seen.append(strategy)
+    def register(self, registration: Registration) -> None:
+        self.seen.append(registration)
+
+    def set_trading(self, mode: TradingMode, account: str) -> None:
+        self.seen.append((mode, account))
 
     def withdraw(self, instance: str, reason: str) -> list[OrderEvent]:
         self.seen.append((instance, reason))
@@ -142,7 +152,7 @@ def test_a_coordinator_is_built_again_from_its_journal(tmp_path: Path) -> None:
     first = Decider()
     with OrderJournal(opened(tmp_path / "j")) as journal:
         coordinator = Coordinator(first, journal)
-        coordinator.register([strategy])
+        coordinator.register([Registration(strategy)])
         coordinator.join("host", epoch=1, instances={"a": ["paper:A/B:1m"]})
         coordinator.add_slices(slices)
         coordinator.advance()
@@ -156,7 +166,7 @@ def test_a_coordinator_is_built_again_from_its_journal(tmp_path: Path) -> None:
         again.restore(slices, journal.records())
         assert second.seen == first.seen
         assert (again.matched, again.decided) == (2, 1)
-        again.register([strategy])
+        again.register([Registration(strategy)])
         assert [type(record) for record in journal.records()] == [
             Registered,
             Joined,

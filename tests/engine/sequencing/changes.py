@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.sequencing import InstanceRunner
 from engine.sequencing.host import HostRunner
+from engine.trading import Registration
 
 if TYPE_CHECKING:
     from tests.engine.sequencing.network import Network
@@ -56,7 +57,7 @@ class Changes:
         network.counts["join"] += 1
         name = self.absent.pop(0)
         if not network.manager.takes_part(name):
-            network.coordinator.register([network.strategies[name]])
+            network.coordinator.register([Registration(network.strategies[name])])
         host = self.random.choice([*network.pools, name])
         network.host(host)
         self.join(host, [name])

@@ -17,7 +17,7 @@ from engine.sequencing import Answer, CandleBatch, InstanceRunner, Mark, Release
 from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.host import HostRunner
 from engine.spool import Spool
-from engine.trading import Ledger, OrderManager
+from engine.trading import Ledger, OrderManager, Registration
 from engine.types import MarketSlice
 from tests.engine.sequencing.changes import Changes
 from tests.engine.sequencing.deaths import Deaths
@@ -84,7 +84,7 @@ class Network:
         weakref.finalize(self, self.spool.close)
         self.manager = self.new_manager()
         self.coordinator = Coordinator(self.manager, self.deaths.memory, spool=self.spool)
-        self.coordinator.register(config.strategies)
+        self.coordinator.register(map(Registration, config.strategies))
         self.runners: dict[str, Runner] = {}
         self.instances: dict[str, dict[str, Instance]] = {}
         self.epochs: dict[str, int] = {}

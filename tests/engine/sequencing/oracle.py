@@ -12,7 +12,7 @@ from engine.instance import Instance, build
 from engine.market import Market, open_market
 from engine.money import instruments_by_symbol
 from engine.sequencing import SliceCommand
-from engine.sequencing.records import Commanded, Joined, Left, Record, Registered, strategy_of
+from engine.sequencing.records import Commanded, Joined, Left, Record, Registered, registration_of
 from engine.trading import Ledger, OrderManager
 from engine.types import Candle, Decision, MarketSlice, OrderEvent
 
@@ -134,7 +134,7 @@ class Retelling:
         while changes and (changes[0][0].matched, changes[0][0].decided) == (matched, decided):
             record, commands = changes.popleft()
             if isinstance(record, Registered):
-                self.manager.register(strategy_of(record))
+                self.manager.register(registration_of(record))
             elif isinstance(record, Left):
                 for name in record.instances:
                     self.told[name].leave()

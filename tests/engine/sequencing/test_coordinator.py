@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from engine.config import StrategyConfig
 from engine.errors import ChorusError
 from engine.instance import Pause
 from engine.sequencing import Answer, Past, Release, SliceCommand, SliceDecision, SliceEvent
 from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.records import Record, Recorder
+from engine.trading import Registration, TradingMode
 from engine.types import Decision, MarketSlice, OrderEvent
 from tests.engine.sequencing.scripted import MINUTE, OTHER, STREAM, canceled, candle
 
@@ -21,13 +21,17 @@ class Desk:
     """An order manager that notes what it decides, and cancels something when told to."""
 
     strategies = ("a", "b", "c")
+    lines = 0
 
     def __init__(self) -> None:
         self.decided: list[tuple[int, list[str]]] = []
         self.withdrawn: list[str] = []
         self.matching: dict[int, list[OrderEvent]] = {}
 
-    def register(self, strategy: StrategyConfig, /) -> None:
+    def register(self, registration: Registration, /) -> None:
+        raise NotImplementedError
+
+    def set_trading(self, mode: TradingMode, account: str, /) -> None:
         raise NotImplementedError
 
     def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from engine.config import StrategyConfig
 from engine.errors import StrategyError
 from engine.sequencing import Answer, CandleBatch, InstanceRunner, Release, SliceEvent
 from engine.sequencing.coordinator import Coordinator
+from engine.trading import Registration, TradingMode
 from engine.types import Candle, Decision, MarketSlice, OrderCanceled, OrderEvent
 from tests.engine.sequencing.scripted import Recorder
 
@@ -22,8 +22,12 @@ class Script:
     """An order manager that cancels something at every step."""
 
     strategies = ("a",)
+    lines = 0
 
-    def register(self, strategy: StrategyConfig, /) -> None:
+    def register(self, registration: Registration, /) -> None:
+        raise NotImplementedError
+
+    def set_trading(self, mode: TradingMode, account: str, /) -> None:
         raise NotImplementedError
 
     def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
@@ -44,8 +48,12 @@ class Quiet:
     """An order manager with nothing to tell."""
 
     strategies: tuple[str, ...] = ()
+    lines = 0
 
-    def register(self, strategy: StrategyConfig, /) -> None:
+    def register(self, registration: Registration, /) -> None:
+        raise NotImplementedError
+
+    def set_trading(self, mode: TradingMode, account: str, /) -> None:
         raise NotImplementedError
 
     def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from engine.config import AccountConfig, RunConfig, StrategyConfig
-from engine.trading import AccountState, Ledger, LedgerSink, OrderManager, PositionState
+from engine.trading import (
+    AccountState,
+    Ledger,
+    LedgerSink,
+    OrderManager,
+    PositionState,
+    Registration,
+)
 from engine.types import (
     Candle,
     Decision,
@@ -66,7 +73,7 @@ class Scene:
         streams = {f"paper:{symbol}": f"paper:{symbol}:1m" for symbol in self.symbols}
         self.manager = OrderManager(self.run, base_streams=streams, ledger=Ledger(sink=sink))
         for config in self.run.strategies:
-            self.manager.register(config)
+            self.manager.register(Registration(config))
         self.number = 0
         self.events: list[OrderEvent] = []
 

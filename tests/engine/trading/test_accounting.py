@@ -194,7 +194,7 @@ def drive(
 def working_of(stage: Any) -> Any:
     positions = [
         position
-        for participant in stage.manager._participants.values()
+        for participant in stage.manager._enrolment.participants.values()
         for position in participant.positions.values()
     ]
     orders = [o for p in positions for o in (*p.entries, *p.exits, *p.protectors())]
@@ -214,11 +214,11 @@ def test_positions_money_and_capital_reconcile_with_the_fills(
 
     def check() -> None:
         positions, orders = working_of(stage)
-        wallet = stage.manager._accounts["paper"].wallets["USDT"]
+        wallet = stage.manager._enrolment.accounts["paper"].wallets["USDT"]
         assert wallet.committed == sum(p.margin for p in positions) + sum(
             o.reserved for o in orders
         )
-        for participant in stage.manager._participants.values():
+        for participant in stage.manager._enrolment.participants.values():
             own = [p for p in positions if p.participant is participant]
             purse = participant.purses["USDT"]
             reserved = sum(o.reserved for o in orders if o.participant is participant)
@@ -226,7 +226,7 @@ def test_positions_money_and_capital_reconcile_with_the_fills(
         assert all(order.reserved >= 0 and order.leaves > 0 for order in orders)
         at_gateway = {
             order.id: order
-            for known in stage.manager._books.values()
+            for known in stage.manager._enrolment.books.values()
             for order in (
                 *known.orders.values(),
                 *(c for n in known.nets.values() for c in n.children),
@@ -234,7 +234,7 @@ def test_positions_money_and_capital_reconcile_with_the_fills(
         }
         assert at_gateway == {order.id: order for order in orders}
         engaged = [p for p in positions if p.quantity or p.entries]
-        assert stage.manager._accounts["paper"].engaged == len(engaged)
+        assert stage.manager._enrolment.accounts["paper"].engaged == len(engaged)
         for position in positions:
             if not position.quantity:
                 assert position.cost == position.margin == 0
@@ -257,7 +257,7 @@ def test_positions_money_and_capital_reconcile_with_the_fills(
             own += state.realised
             fees += book.fees[key]
         realised += own
-        purse = stage.manager._participants[name].purses["USDT"]
+        purse = stage.manager._enrolment.participants[name].purses["USDT"]
         assert purse.realised == own
     wallet = stage.wallet()
     assert wallet.realised == realised
@@ -276,7 +276,7 @@ def test_shared_capital_is_never_over_committed(scene: Any, policy: Any, seed: A
     """Long only, no leverage: committed <= balance at every single record."""
 
     def check() -> None:
-        wallet = stage.manager._accounts["paper"].wallets["USDT"]
+        wallet = stage.manager._enrolment.accounts["paper"].wallets["USDT"]
         assert wallet.committed <= wallet.balance
 
     stage = build(scene, policy, seed, sink=Watch(lambda: check()))  # noqa: PLW0108 - stage is bound later

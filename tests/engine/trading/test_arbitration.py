@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.trading import Registration
 from engine.trading.arbitration import ranked
 from engine.types import Action, CancelRequest, Decision, OrderRequest, OrderType, Side, Signal
 
@@ -41,7 +42,7 @@ def test_decisions_are_ranked_by_time_stream_priority_confidence_and_id(scene: A
     ]
     expected[3:5] = sorted(expected[3:5], key=lambda d: d.instance)
     for order in (expected[::-1], expected[3:] + expected[:3]):
-        assert list(ranked(order, stage.manager._participants)) == expected
+        assert list(ranked(order, stage.manager._enrolment.participants)) == expected
 
 
 SCENARIOS = [
@@ -148,7 +149,7 @@ def test_policies_do_not_reach_across_accounts(scene: Any) -> None:
             ledger=type(stage.manager.ledger)(),
         )
         for strategy in strategies:
-            manager.register(strategy)
+            manager.register(Registration(strategy))
         stage.manager = manager
         stage.step(FLAT, {"a": BUY, "b": SELL})
         assert stage.rejections("a") == stage.rejections("b") == []

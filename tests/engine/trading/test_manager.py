@@ -11,6 +11,7 @@ import pytest
 
 from engine.config import StrategyConfig
 from engine.errors import ConfigError, TradingError
+from engine.trading import Registration
 from engine.trading.participants import REMEMBERED
 from engine.types import Action, OrderRejected, Signal
 
@@ -131,7 +132,7 @@ def test_withdrawn_strategy_may_register_again(scene: Any) -> None:
     stage.step(FLAT, {"a": BUY})
     stage.step(FLAT)
     stage.manager.withdraw("a", "restart")
-    stage.manager.register(stage.run.strategies[0])
+    stage.manager.register(Registration(stage.run.strategies[0]))
     stage.step(FLAT, {"a": CLOSE})
     stage.step(FLAT)
     assert stage.position().quantity == 0
@@ -141,20 +142,20 @@ def test_withdrawn_strategy_may_register_again(scene: Any) -> None:
 def test_registering_twice_is_an_error(scene: Any) -> None:
     stage = scene()
     with pytest.raises(ConfigError, match=r"'a'.*already.*withdraw it first"):
-        stage.manager.register(stage.run.strategies[0])
+        stage.manager.register(Registration(stage.run.strategies[0]))
 
 
 def test_symbol_in_a_currency_the_account_does_not_hold_is_an_error(scene: Any) -> None:
     stage = scene()
     with pytest.raises(ConfigError, match=r"'x'.*in EUR.*holds USDT.*add EUR"):
-        stage.manager.register(strategy(symbol="BTC/EUR"))
+        stage.manager.register(Registration(strategy(symbol="BTC/EUR")))
     with pytest.raises(ConfigError, match="'BTCUSDT'"):
-        stage.manager.register(strategy(symbol="BTCUSDT"))
+        stage.manager.register(Registration(strategy(symbol="BTCUSDT")))
 
 
 def test_strategy_without_market_is_answered_no_price(scene: Any) -> None:
     stage = scene()
-    stage.manager.register(strategy(symbol="ETH/USDT"))
+    stage.manager.register(Registration(strategy(symbol="ETH/USDT")))
     stage.step(FLAT, {"x": Signal(Action.BUY, "ETH/USDT")})
     assert stage.rejections("x") == ["no_price"]
 
@@ -229,7 +230,12 @@ def test_outcome_is_written_before_the_order_works(scene: Any) -> None:
 
     class Watcher:
         def append(self, record: Any) -> None:
-            seen.append((json.loads(record)[0], len(stage.manager._books["paper:BTC/USDT"].orders)))
+            seen.append(
+                (
+                    json.loads(record)[0],
+                    len(stage.manager._enrolment.books["paper:BTC/USDT"].orders),
+                )
+            )
 
     stage = scene(sink=Watcher())
     stage.step(FLAT, {"a": BUY})
