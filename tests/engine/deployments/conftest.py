@@ -46,19 +46,22 @@ class Desk:
         )
 
 
+def furnished(store: Store) -> Desk:
+    """Return a desk over an empty store, with users, an account each, and definitions."""
+    with store.write() as session:
+        for caller in (ANN, BOB, EVE, ADMIN):
+            session.add(
+                User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
+            )
+    desk = Desk(store)
+    seed_built_ins(desk.definitions, CATALOG)
+    for caller in (ANN, BOB, ADMIN):
+        name = str(caller.user_id)
+        desk.accounts.create(name, {"USDT": Decimal("1000.50")}, caller, account_id=f"a-{name[2:]}")
+    return desk
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with an_empty_store(tmp_path / "chorus.db") as store:
-        with store.write() as session:
-            for caller in (ANN, BOB, EVE, ADMIN):
-                session.add(
-                    User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
-                )
-        desk = Desk(store)
-        seed_built_ins(desk.definitions, CATALOG)
-        for caller in (ANN, BOB, ADMIN):
-            name = str(caller.user_id)
-            desk.accounts.create(
-                name, {"USDT": Decimal("1000.50")}, caller, account_id=f"a-{name[2:]}"
-            )
-        yield desk
+        yield furnished(store)
