@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from jsonschema import Draft7Validator, SchemaError
 
+from engine.catalog.canonical import canonical
 from engine.catalog.plugin import StrategyMetadata, StrategyPlugin
 from engine.errors import ConfigError, PluginError
 
@@ -41,6 +42,7 @@ __all__ = [
     "plugin_files",
 ]
 
+_LONGEST_NAME = 64
 _MARKER = "chorus_strategy"
 _NOT_PLUGINS = ("base.py",)
 
@@ -279,8 +281,23 @@ def _strategy_class(module: ModuleType, path: Path) -> type[StrategyPlugin]:
     missing = sorted(cls.__abstractmethods__) if inspect.isabstract(cls) else []
     if missing:
         raise PluginError(f"plugin {path}: class {cls.__name__} needs a method `{missing[0]}`")
+    _check_metadata(metadata, path)
     _check_schema(cls, path)
     return cls  # type: ignore[no-any-return]  # checked by shape just above
+
+
+def _check_metadata(metadata: StrategyMetadata, path: Path) -> None:
+    for name in ("type", "version"):
+        text = getattr(metadata, name)
+        if len(text) > _LONGEST_NAME:
+            raise PluginError(
+                f"plugin {path}: metadata.{name} has at most {_LONGEST_NAME} characters, "
+                f"got {len(text)}"
+            )
+    try:
+        canonical(msgspec.to_builtins(metadata), name="metadata")
+    except ConfigError as error:
+        raise PluginError(f"plugin {path}: {error}") from error
 
 
 def _check_schema(cls: type[StrategyPlugin], path: Path) -> None:
@@ -288,6 +305,9 @@ def _check_schema(cls: type[StrategyPlugin], path: Path) -> None:
         with _foreign_code(path, "get_parameters_schema: "):
             schema = cls.get_parameters_schema()
         Draft7Validator.check_schema(schema)
+        canonical(schema, name="get_parameters_schema")
+    except ConfigError as error:
+        raise PluginError(f"plugin {path}: {error}") from error
     except SchemaError as error:
         raise PluginError(
             f"plugin {path}: get_parameters_schema is not a JSON Schema (Draft 7): "

@@ -5,17 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from engine.access import CHORUS, Caller
+from engine.audit import record
 from engine.catalog.code_checks import check_code
 from engine.catalog.discovery import BrokenPlugin, Catalog, LoadedType, collect, plugin_files
+from engine.errors import NotFoundError
 from engine.store import Store, StrategyFile
+from engine.store.paging import Page, order_of, take_page
 
 __all__ = ["StrategyFiles", "SyncReport"]
+
+_SORTS: Final = {
+    "path": StrategyFile.path,
+    "type": StrategyFile.type,
+    "validated": StrategyFile.validated_ms,
+}
 
 
 class SyncReport(msgspec.Struct, frozen=True):
@@ -40,15 +51,12 @@ class StrategyFiles:
     """Looks at the configured folders; the only one who writes the table of files.
 
     A file that does what strategies may not is not run at all. Nothing is ever uploaded: whoever
-    may write into the folders decides what runs.
+    may write into the folders decides what runs. May be used by several threads.
 
     Args:
         store: Where they are recorded.
         folders: Where to look.
         clock: Milliseconds UTC.
-
-    Attributes:
-        catalog: The types that can be used, as of the last look.
     """
 
     def __init__(
@@ -57,24 +65,84 @@ class StrategyFiles:
         self._store = store
         self._folders = tuple(folders)
         self._clock = clock
-        self.catalog = Catalog({}, [])
+        self._catalog = Catalog({}, [])
+        self._looking = Lock()
 
-    def sync(self) -> SyncReport:
-        """Look at all files anew, and record what they are.
+    @property
+    def catalog(self) -> Catalog:
+        """Return the types that can be used, all of them as of the same look.
+
+        Whoever needs several keeps what it got: the next look makes another catalog.
+        """
+        return self._catalog
+
+    def get(self, file_id: str) -> StrategyFile:
+        """Return what is on record of a file.
 
         Raises:
+            NotFoundError: There is none of that id.
+        """
+        with self._store.read() as session:
+            found = session.get(StrategyFile, file_id)
+        if found is None:
+            raise NotFoundError(f"strategy file {file_id!r}: there is none")
+        return found
+
+    def page(
+        self,
+        *,
+        sort: str = "path",
+        after: str | None = None,
+        limit: int = 100,
+        valid: bool | None = None,
+        present: bool | None = None,
+    ) -> Page[StrategyFile]:
+        """Return what is on record of some of the files.
+
+        Args:
+            sort: ``path``, ``type`` or ``validated``; with ``-`` in front descending.
+            after: As for `take_page`.
+            limit: As for `take_page`.
+            valid: Only those that can be used, or cannot.
+            present: Only those that were there at the last look, or were not.
+
+        Raises:
+            ConfigError: An argument is not usable.
+        """
+        order = order_of(sort, _SORTS, last=StrategyFile.id)
+        query = select(StrategyFile)
+        if valid is not None:
+            query = query.where(StrategyFile.is_usable == valid)
+        if present is not None:
+            query = query.where(StrategyFile.is_present == present)
+        with self._store.read() as session:
+            return take_page(session, query, order, after=after, limit=limit)
+
+    def sync(self, caller: Caller = CHORUS) -> SyncReport:
+        """Look at all files anew, record what they are, and use from now on what can be used.
+
+        Strategies that run keep the code they were started with. Runs the files' own module code.
+
+        Args:
+            caller: Who asks; Chorus itself does at start.
+
+        Raises:
+            ForbiddenError: The caller is no admin.
             ConfigError: A folder does not exist.
             StoreError: It cannot be recorded; nothing has changed.
         """
-        files = list(plugin_files(self._folders))
-        refused = {file: problems for file in files if (problems := _forbidden(file))}
-        catalog = collect(file for file in files if file not in refused)
-        refusals = [BrokenPlugin(file, problems[0]) for file, problems in refused.items()]
-        loaded = {each.file: each for each in catalog.types.values()}
-        errors = {broken.file: [str(broken)] for broken in catalog.broken} | refused
-        with self._store.write() as session:
-            report = self._record(session, files, loaded, errors)
-        self.catalog = Catalog(catalog.types, [*catalog.broken, *refusals])
+        caller.require("admin", "to look at the strategy files anew")
+        # One at a time: of two, the one that looked last has to be the one whose catalog stays.
+        with self._looking:
+            files = list(plugin_files(self._folders))
+            refused = {file: problems for file in files if (problems := _forbidden(file))}
+            catalog = collect(file for file in files if file not in refused)
+            refusals = [BrokenPlugin(file, problems[0]) for file, problems in refused.items()]
+            loaded = {each.file: each for each in catalog.types.values()}
+            errors = refused | {each.file: [_kept(str(each))] for each in catalog.broken}
+            with self._store.write() as session:
+                report = self._record(session, files, loaded, errors, caller)
+            self._catalog = Catalog(catalog.types, [*catalog.broken, *refusals])
         return report
 
     def _record(
@@ -83,36 +151,46 @@ class StrategyFiles:
         files: Sequence[Path],
         loaded: dict[Path, LoadedType],
         errors: dict[Path, list[str]],
+        caller: Caller,
     ) -> SyncReport:
-        known = {row.path: row for row in session.scalars(select(StrategyFile))}
-        added, changed, unchanged = [], [], 0
+        now = self._clock()
+        known = {row.id: row for row in session.scalars(select(StrategyFile))}
+        added: list[str] = []
+        changed: list[str] = []
+        unchanged = 0
         for file in files:
             path = str(file)
-            row = known.pop(path, None)
-            code_hash = loaded[file].code_hash if file in loaded else _hash_of(file)
-            if row is None or not row.is_present:
-                added.append(path)
-            elif row.code_hash != code_hash:
-                changed.append(path)
-            else:
-                unchanged += 1
-            session.merge(
-                StrategyFile(
-                    path=path,
-                    code_hash=code_hash,
-                    problems={"errors": errors.get(file, [])},
-                    is_usable=file in loaded,
-                    is_present=True,
-                    validated_ms=self._clock(),
-                    **_described(loaded.get(file)),
-                )
+            before = known.pop(_id_of(path), None)
+            row = StrategyFile(
+                id=_id_of(path),
+                path=path,
+                code_hash=loaded[file].code_hash if file in loaded else _hash_of(file),
+                problems={"errors": errors.get(file, [])},
+                is_usable=file in loaded,
+                is_present=True,
+                validated_ms=now,
+                **_described(loaded.get(file)),
             )
-        gone = [path for path, row in known.items() if row.is_present]
-        for path in gone:
-            known[path].is_present = known[path].is_usable = False
-            known[path].validated_ms = self._clock()
+            last = before.code_hash if before is not None and before.is_present else None
+            if last == row.code_hash:
+                unchanged += 1
+            else:
+                (added if last is None else changed).append(path)
+                change = {"path": path, "code_hash": [last, row.code_hash]}
+                record(session, caller, "sync", row, change=change, at_ms=now)
+            session.merge(row)
+        gone = [row for row in known.values() if row.is_present]
+        for row in gone:
+            row.is_present = row.is_usable = False
+            row.validated_ms = now
+            change = {"path": row.path, "code_hash": [row.code_hash, None]}
+            record(session, caller, "sync", row, change=change, at_ms=now)
         unusable = {str(file): problems[0] for file, problems in errors.items()}
-        return SyncReport(added, changed, gone, unusable, unchanged)
+        return SyncReport(added, changed, [row.path for row in gone], unusable, unchanged)
+
+
+def _id_of(path: str) -> str:
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _forbidden(file: Path) -> list[str]:
@@ -122,6 +200,11 @@ def _forbidden(file: Path) -> list[str]:
     except (OSError, SyntaxError):
         return []
     return [f"{file}:{problem}" for problem in problems]
+
+
+def _kept(text: str) -> str:
+    """Return a text as every database keeps it; a file may raise any."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _hash_of(file: Path) -> str:

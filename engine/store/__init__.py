@@ -4,7 +4,13 @@ One writer per table: whoever else wants something written asks that one.
 """
 
 from engine.store.base import Base
-from engine.store.definitions import VISIBILITIES, Definition, DefinitionVersion, StrategyFile
+from engine.store.definitions import (
+    VISIBILITIES,
+    Definition,
+    DefinitionVersion,
+    StrategyFile,
+    TrustedKey,
+)
 from engine.store.deployments import Account, Strategy, Subscription
 from engine.store.people import ROLES, ApiKey, User
 from engine.store.recordings import Recording, UnpublishedEvents
@@ -36,6 +42,7 @@ __all__ = [
     "Strategy",
     "StrategyFile",
     "Subscription",
+    "TrustedKey",
     "UnpublishedEvents",
     "User",
 ]

@@ -1,4 +1,4 @@
-"""Tables of what can be run: strategy files, and definitions with their versions."""
+"""Tables of what can be run: strategy files, definitions with their versions, keys of others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.store.base import Base, Document, Id, Moment, Words
 
-__all__ = ["VISIBILITIES", "Definition", "DefinitionVersion", "StrategyFile"]
+__all__ = ["VISIBILITIES", "Definition", "DefinitionVersion", "StrategyFile", "TrustedKey"]
 
 VISIBILITIES = ("system", "private", "public")
 """Who sees a definition: everybody (it came with Chorus), its owner, everybody."""
@@ -17,6 +17,7 @@ class StrategyFile(Base):
     """A file of the configured folders, as last looked at.
 
     Attributes:
+        id: Made from the path.
         path: Where; a file that has gone keeps its row.
         type: Name of its strategy type; empty where it could not be loaded.
         version: Of the type, as its author says.
@@ -33,7 +34,8 @@ class StrategyFile(Base):
 
     __tablename__ = "strategy_files"
 
-    path: Mapped[Words] = mapped_column(primary_key=True)
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    path: Mapped[Words] = mapped_column(unique=True)
     type: Mapped[Id] = mapped_column(index=True)
     version: Mapped[Id]
     code_hash: Mapped[Id]
@@ -110,5 +112,25 @@ class DefinitionVersion(Base):
     sha256: Mapped[Id]
     note: Mapped[Words]
     is_rollback: Mapped[bool] = mapped_column(server_default=false())
+    author_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
+    created_ms: Mapped[Moment]
+
+
+class TrustedKey(Base):
+    """A key of another installation whose definitions may be imported.
+
+    Attributes:
+        id: Its fingerprint.
+        name: Whose it is, in the words of who trusts it.
+        public_key: In Base64.
+        author_id: Who trusts it.
+        created_ms: Since when.
+    """
+
+    __tablename__ = "trusted_keys"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[Words]
+    public_key: Mapped[Words]
     author_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
     created_ms: Mapped[Moment]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from engine.access import Caller
 from engine.catalog import default_folders
 from engine.catalog.files import StrategyFiles
-from engine.errors import ConfigError
-from engine.store import Store, StrategyFile
-from tests.stores import an_empty_store
+from engine.errors import ConfigError, ForbiddenError, NotFoundError
+from engine.store import AuditEntry, Store, StrategyFile
 
 GOOD = """
 from decimal import Decimal
@@ -37,12 +38,6 @@ def folder(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "idle.py").write_text(GOOD.format(name="Idle", type="IDLE"))
     return folder
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with an_empty_store(tmp_path / "chorus.db") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -113,6 +108,14 @@ def test_a_file_that_does_what_it_may_not_is_not_run(
         ("x = 1", "needs exactly one subclass"),
         ("raise ValueError('no')", "ValueError: no"),
         (GOOD.format(name="Twin", type="IDLE"), "already defined"),
+        ("raise ValueError('a\\0b\\ud800')", "ValueError: a?b?"),
+        (GOOD.format(name="Long", type="L" * 65), "metadata.type has at most 64 characters"),
+        (GOOD.format(name="Nul", type="N\\0"), "metadata.type: holds a NUL"),
+        (
+            GOOD.format(name="Odd", type="ODD")
+            + "    def get_parameters_schema(): return {'default': float('inf')}\n",
+            "get_parameters_schema.default: a number must be finite",
+        ),
     ],
 )
 def test_a_broken_file_is_recorded_with_the_reason_and_breaks_no_other(
@@ -138,3 +141,73 @@ def test_a_folder_that_is_not_there_is_refused_and_nothing_recorded(
     with pytest.raises(ConfigError, match="does not exist"):
         StrategyFiles(store, [tmp_path / "no"], lambda: 0).sync()
     assert rows(store) == {}
+
+
+def test_what_is_on_record_is_found_and_filtered(
+    files: StrategyFiles, folder: Path, store: Store
+) -> None:
+    (folder / "bad.py").write_text("import os")
+    (folder / "old.py").write_text(GOOD.format(name="Old", type="OLD"))
+    files.sync()
+    (folder / "old.py").unlink()
+    files.sync()
+
+    def names(**filters: Any) -> list[str]:
+        return [Path(row.path).name for row in files.page(**filters).items]
+
+    assert names() == ["bad.py", "idle.py", "old.py"]
+    assert names(valid=True) == ["idle.py"]
+    assert names(valid=False, present=True) == ["bad.py"]
+    assert names(present=False, sort="-type") == ["old.py"]
+    first = files.page(limit=2)
+    assert [Path(row.path).name for row in files.page(after=first.next).items] == ["old.py"]
+    bad = files.get(first.items[0].id)
+    assert "imports 'os'" in bad.problems["errors"][0]
+    with pytest.raises(NotFoundError, match="strategy file 'x': there is none"):
+        files.get("x")
+
+
+def test_only_admins_look_anew_and_each_change_of_code_is_on_record(
+    files: StrategyFiles, folder: Path, store: Store
+) -> None:
+    for role in ("viewer", "trader"):
+        with pytest.raises(ForbiddenError, match="needs the role admin"):
+            files.sync(Caller("u", role))
+    assert rows(store) == {}
+    files.sync()
+    first = rows(store)["idle.py"].code_hash
+    files.sync()
+    (folder / "idle.py").write_text(GOOD.format(name="Idle", type="IDLE") + "# changed\n")
+    files.sync()
+    second = rows(store)["idle.py"].code_hash
+    (folder / "idle.py").unlink()
+    files.sync()
+    with store.read() as session:
+        entries = list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+    assert [entry.action for entry in entries] == ["sync"] * 3
+    changes = [entry.change["code_hash"] for entry in entries]
+    assert changes == [[None, first], [first, second], [second, None]]
+
+
+def test_the_catalog_is_replaced_as_a_whole(files: StrategyFiles, folder: Path) -> None:
+    files.sync()
+    before = files.catalog
+    (folder / "idle.py").write_text(GOOD.format(name="Idle", type="IDLE") + "# changed\n")
+    (folder / "other.py").write_text(GOOD.format(name="Other", type="OTHER"))
+    files.sync()
+    assert list(before.types) == ["IDLE"]
+    assert list(files.catalog.types) == ["IDLE", "OTHER"]
+    assert before.get("IDLE").cls is not files.catalog.get("IDLE").cls
+
+
+def test_of_those_who_look_at_the_same_time_the_last_ones_catalog_stays(
+    files: StrategyFiles, folder: Path, store: Store
+) -> None:
+    def change(number: int) -> None:
+        (folder / f"n{number}.py").write_text(GOOD.format(name=f"N{number}", type=f"N{number}"))
+        files.sync()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(change, range(8)))
+    assert set(files.catalog.types) == {"IDLE", *(f"N{number}" for number in range(8))}
+    assert all(row.is_usable for row in rows(store).values())

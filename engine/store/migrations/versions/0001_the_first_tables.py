@@ -21,6 +21,7 @@ def upgrade() -> None:
     """Come from an empty database."""
     op.create_table(
         "strategy_files",
+        sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("version", sa.String(length=64), nullable=False),
@@ -33,7 +34,8 @@ def upgrade() -> None:
         sa.Column("is_usable", sa.Boolean(), nullable=False),
         sa.Column("is_present", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("validated_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("path", name=op.f("pk_strategy_files")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_strategy_files")),
+        sa.UniqueConstraint("path", name=op.f("uq_strategy_files_path")),
     )
     op.create_index(op.f("ix_strategy_files_type"), "strategy_files", ["type"])
 
@@ -49,6 +51,18 @@ def upgrade() -> None:
         sa.CheckConstraint("role IN ('viewer', 'trader', 'admin')", name=op.f("ck_users_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+    )
+    op.create_table(
+        "trusted_keys",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("author_id", sa.String(length=64), nullable=True),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["users.id"], name=op.f("fk_trusted_keys_author_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trusted_keys")),
     )
     op.create_table(
         "accounts",
@@ -503,6 +517,7 @@ def downgrade() -> None:
         "audit_log",
         "api_keys",
         "accounts",
+        "trusted_keys",
         "users",
         "strategy_files",
     ):
