@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from actors.deployment import Deployment
 from actors.services import call, call_service
 from engine.config import Isolation, StrategyConfig
 from engine.instance import Command, Pause, Resume, Update
 from engine.report import EngineExtract, StrategyOutcome
 from engine.status import EngineStatus
+from engine.types import Candle
 
 __all__ = ["EngineClient"]
 
@@ -36,6 +38,22 @@ class EngineClient:
         outcome: StrategyOutcome = call_service(self._manager.metrics, strategy_id)
         return outcome
 
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams of its feed, e.g. ``paper:BTC/USDT:1m``."""
+        streams: tuple[str, ...] = call_service(self._manager.streams)
+        return streams
+
+    def candles(self, stream: str, *, limit: int, before_ms: int | None = None) -> list[Candle]:
+        """Return the newest candles of a stream, oldest first.
+
+        Args:
+            stream: One of `streams`.
+            limit: How many at most.
+            before_ms: Only those that open before this time, ms UTC.
+        """
+        candles: list[Candle] = call_service(self._manager.candles, stream, limit, before_ms)
+        return candles
+
     def pause(self, strategy_id: str) -> None:
         """Stop a strategy from wanting anything; it keeps watching the market."""
         self._command(strategy_id, Pause())
@@ -54,6 +72,19 @@ class EngineClient:
             self._manager.start_strategy.remote(config, plugin_file),
             _START_STRATEGY_TIMEOUT_S,
         )
+
+    def deploy(self, deployments: Sequence[Deployment]) -> dict[str, str]:
+        """Want strategies as they are deployed; the engine brings it about by itself.
+
+        Telling it again changes nothing. Known strategies that are not named stay as they are.
+
+        Returns:
+            By id, why some could not be taken over; telling it again may help.
+        """
+        refused: dict[str, str] = call_service(
+            self._manager.deploy, list(deployments), timeout_s=_START_STRATEGY_TIMEOUT_S
+        )
+        return refused
 
     def stop(self, strategy_id: str) -> None:
         """Stop a strategy and end its process; its position and protective orders stay."""

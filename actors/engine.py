@@ -19,6 +19,7 @@ from actors.cluster import embedded_cluster, spawn
 from actors.core import LONGEST_ABSENCE_S
 from actors.manager import EnginePlan, StrategyManager
 from actors.services import ServiceAwayError, call, failure_text
+from actors.wire import Endpoints
 from engine.catalog import Catalog
 from engine.config import RunConfig
 from engine.errors import ChorusError, StoppedError
@@ -49,11 +50,13 @@ class RunningEngine:
     Attributes:
         client: Controls it.
         folder: Its sockets and Ray's logs; goes with it.
+        endpoints: Its data plane.
     """
 
-    def __init__(self, manager: Any, folder: Path) -> None:
+    def __init__(self, manager: Any, folder: Path, endpoints: Endpoints) -> None:
         self.client = EngineClient(manager)
         self.folder = folder
+        self.endpoints = endpoints
         self._manager = manager
         self._ended = manager.ended.remote()
         self._is_away = False
@@ -164,7 +167,7 @@ def running_engine(
         )
         manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS, max_restarts=-1)
         _await_started(manager, stop)
-        yield RunningEngine(manager, folder)
+        yield RunningEngine(manager, folder, Endpoints.in_folder(Path(plan.folder)))
 
 
 def _await_started(manager: Any, stop: Callable[[], bool]) -> None:

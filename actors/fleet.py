@@ -344,7 +344,7 @@ class Fleet:
             self.ask(host, Recover(epoch, host.reign, past), timeout_s=START_TIMEOUT_S)
         new = [name for name in host.carried if name not in known]
         if new:
-            call(orders.register.remote([self.members[name].config for name in new]))
+            call(orders.register.remote([self.members[name].registration() for name in new]))
             self._join(host, new)
 
     def _join(self, host: HostProcess, names: Sequence[str]) -> None:
@@ -366,7 +366,9 @@ class Fleet:
         if host.state == "ended":
             self.leave(host.id, names, host.cause)  # ended while this was under way
             return
-        self.ask(host, GoLive(epoch, host.reign, live_from, events), timeout_s=START_TIMEOUT_S)
+        paused = [name for name in names if self.members[name].wanted == "paused"]
+        live = GoLive(epoch, host.reign, live_from, events, paused)
+        self.ask(host, live, timeout_s=START_TIMEOUT_S)
 
     def _in_turns(
         self, host: HostProcess, names: Sequence[str], request: Callable[[list[str]], Request]
@@ -412,7 +414,7 @@ class Fleet:
         source = self.host_of(name)
         self._begin_anew([name])
         if not self.places_of(name):
-            call(self.core.orders.handle.register.remote([member.config]))
+            call(self.core.orders.handle.register.remote([member.registration()]))
         streams = self._streams_of([*target.carried, name])
         call(self.core.market.handle.subscribe.remote(to_host, streams))
         attach_as = f"{target.name}+{time.monotonic_ns()}"

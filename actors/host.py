@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
@@ -52,8 +53,8 @@ from actors.wire import (
 from engine.catalog import LoadedType, load_file
 from engine.config import StrategyConfig
 from engine.crash_points import ARMED, CrashPoint, reach
-from engine.errors import ChorusError, start_failure
-from engine.instance import Command, Instance, Status, build
+from engine.errors import ChorusError, LifecycleError, start_failure
+from engine.instance import Command, Instance, Pause, Status, build
 from engine.money import Instrument
 from engine.report import outcome_of
 from engine.sequencing import (
@@ -438,6 +439,10 @@ class Host(ABC):
             self._go_live(name, request.live_from, events)
         self._begin_epoch(request.epoch, request.reign)
         self._settle(request.events)
+        for name in request.paused:
+            # One that is still warming up may not be; it is as soon as it could trade.
+            with contextlib.suppress(LifecycleError):
+                self._obey(Obey(name, Pause()))
 
     @uncollected()
     def _go_on(self, request: Recover) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from actors.cluster import spawn
 from actors.core import Core
+from actors.deployment import Deployment, take_over
 from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.market_data import MarketDataActor
 from actors.members import HostProcess, Member, unwritten_states
@@ -29,6 +30,7 @@ from engine.instance import Command, Pause, Resume
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
 from engine.status import EngineStatus, StrategyStatus, idle_status
 from engine.supervision import SupervisionSettings
+from engine.types import Candle
 
 __all__ = ["EnginePlan", "StrategyManager"]
 
@@ -295,6 +297,21 @@ class StrategyManager:
             latency_ms=progress.latency_ms,
         )
 
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams of the feed."""
+        self._require_open()
+        return self._core.facts.streams
+
+    def candles(self, stream: str, limit: int, before_ms: int | None) -> list[Candle]:
+        """Return the newest candles of a stream, oldest first.
+
+        Raises:
+            DataError: It is not in the feed.
+        """
+        self._require_open()
+        found = call(self._core.market.handle.newest.remote(stream, limit, before_ms))
+        return list(found)
+
     def _line(self, member: Member) -> StrategyStatus:
         status = member.status
         strikes = "" if status.cause else self._supervisor.strikes_of(member)
@@ -333,10 +350,30 @@ class StrategyManager:
                     f"strategy {config.id!r}: {member.status.cause or 'is not enabled'}; "
                     f"the feed has {', '.join(self._core.facts.streams)}"
                 )
-            call(self._core.orders.handle.register.remote([config]))
+            call(self._core.orders.handle.register.remote([member.registration()]))
             self._fleet.members = {**self._fleet.members, config.id: member}
             self._changed()
         self._await_settled(member)
+
+    def deploy(self, deployments: list[Deployment]) -> dict[str, str]:
+        """Want strategies as they are deployed; the loop brings it about.
+
+        Returns:
+            By id, why some could not be taken over.
+        """
+        self._require_open()
+        if self._has_ended.is_set():
+            raise LifecycleError("the feed has come to its end; nothing runs any more")
+        refused = {}
+        for deployment in deployments:
+            with self._lock:
+                try:
+                    take_over(deployment, self._fleet, self._config)
+                except ChorusError as error:
+                    refused[deployment.config.id] = str(error)
+        with self._lock:
+            self._changed()
+        return refused
 
     def stop_strategy(self, strategy_id: str) -> None:
         """Stop a strategy and end its host; its position and protective orders stay.

@@ -29,7 +29,7 @@ from engine.errors import DataError
 from engine.market import DataDistributor, Market, Pacer, open_market
 from engine.sequencing import CandleBatch, Mark, SliceBatch
 from engine.timeframes import timeframe_ms
-from engine.types import MarketSlice, StreamId
+from engine.types import Candle, MarketSlice, StreamId
 
 if TYPE_CHECKING:
     from engine.config import MarketConfig
@@ -206,6 +206,15 @@ class MarketDataActor:
         """
         self._require_open()
         return self._batch_of(stream, from_seq, to_seq - from_seq, self._published)
+
+    def newest(self, stream: str, limit: int, before_ms: int | None) -> list[Candle]:
+        """Return the newest published candles of a stream, oldest first; see `Market.newest`.
+
+        Raises:
+            DataError: The stream is not played.
+        """
+        self._require_open()
+        return self._market.newest(stream, limit, published=self._published, before_ms=before_ms)
 
     def replay_all(self, wanted: Mapping[str, int], known: int) -> tuple[int, list[bytes]]:
         """Return the newest published slice, and everything of some streams up to it.

@@ -16,11 +16,12 @@ from actors.processes import unique_memory
 from actors.requests import StrategySpec
 from actors.services import failure_text
 from actors.wire import first_epoch, start_name, start_of
-from engine.config import Isolation, RunConfig, StrategyConfig
+from engine.config import AccountConfig, Isolation, RunConfig, StrategyConfig
 from engine.instance import Status
 from engine.report import StrategyOutcome
 from engine.status import StrategyStatus, idle_status
 from engine.supervision import ActualHost, ActualStrategy, DesiredStrategy
+from engine.trading import Registration
 
 __all__ = ["HostProcess", "Member", "unwritten_states"]
 
@@ -38,6 +39,9 @@ class Member:
         config: The strategy.
         plugin_file: File its type is loaded from.
         isolation: Where it belongs.
+        account: Where it trades; None: on the account of the run that it names.
+        parameters: As the operator wants them; those of `config` until they are changed live.
+        generation: Of its deployment, raised by whoever wants it started afresh.
         wanted: What the operator wants of it; None where it cannot run (no data, disabled).
         version: Raised by a restart.
         started: Version its instance was started with; 0 before the first start.
@@ -46,10 +50,20 @@ class Member:
         outcome: What it knew when it was taken out of its host; None while it is in one.
     """
 
-    def __init__(self, config: StrategyConfig, plugin_file: str, isolation: Isolation) -> None:
+    def __init__(
+        self,
+        config: StrategyConfig,
+        plugin_file: str,
+        isolation: Isolation,
+        *,
+        account: AccountConfig | None = None,
+    ) -> None:
         self.config = config
         self.plugin_file = plugin_file
         self.isolation = isolation
+        self.account = account
+        self.parameters = dict(config.parameters)
+        self.generation = 0
         self.wanted: Wanted | None = None
         self.version = 1
         self.started = 0
@@ -68,9 +82,21 @@ class Member:
         """Return the configuration as JSON."""
         return self.config.model_dump_json(by_alias=True, exclude_unset=True)
 
+    def begin_anew(self, config: StrategyConfig) -> None:
+        """Have it started afresh, with another configuration."""
+        self.config = config
+        self.__dict__.pop("text", None)
+        self.parameters = dict(config.parameters)
+        self.version += 1
+
+    def registration(self) -> Registration:
+        """Return what the order manager needs to let it take part."""
+        return Registration(self.config, self.account)
+
     def spec(self, run: RunConfig) -> StrategySpec:
         """Return what a host needs to build its instance."""
-        return StrategySpec(self.text, self.plugin_file, run.capital_of(self.config))
+        capital = run.capital_of(self.config, self.account)
+        return StrategySpec(self.text, self.plugin_file, capital)
 
     def desired(self) -> DesiredStrategy | None:
         """Return what is wanted of it; None if it cannot run."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from actors.members import Member, Wanted
-from engine.config import Isolation, RunConfig, StrategyConfig
+from engine.config import AccountConfig, Isolation, RunConfig, StrategyConfig
 from engine.errors import ChorusError
 from engine.instance import Status
 from engine.journal import read_state, write_state
@@ -27,6 +28,9 @@ class _Stored(msgspec.Struct, frozen=True):
     wanted: Wanted | None
     version: int
     started: int
+    account: str = ""
+    parameters: dict[str, Any] | None = None
+    generation: int = 0
 
 
 class ManagerMemory:
@@ -69,6 +73,9 @@ class ManagerMemory:
                 member.wanted,
                 member.version,
                 member.started,
+                "" if member.account is None else member.account.model_dump_json(by_alias=True),
+                member.parameters,
+                member.generation,
             )
             for member in members.values()
         ]
@@ -103,8 +110,12 @@ class ManagerMemory:
 
 def _member(stored: _Stored) -> Member:
     config = StrategyConfig.model_validate_json(stored.config)
-    member = Member(config, stored.plugin_file, stored.isolation)
+    account = AccountConfig.model_validate_json(stored.account) if stored.account else None
+    member = Member(config, stored.plugin_file, stored.isolation, account=account)
     member.wanted, member.version = stored.wanted, stored.version
+    member.generation = stored.generation
+    if stored.parameters is not None:
+        member.parameters = stored.parameters
     member.started = stored.started
     if stored.wanted == "stopped":
         member.set_aside(Status.STOPPED, "stopped")

@@ -103,12 +103,14 @@ class GoLive(msgspec.Struct, frozen=True, tag="go_live", tag_field="kind"):
         reign: Life of the order manager that was told so.
         live_from: The slice.
         events: All order events of earlier starts, by instance.
+        paused: Who is to be paused at once.
     """
 
     epoch: int
     reign: int
     live_from: int
     events: dict[str, list[SliceEvent]]
+    paused: list[str] = []
 
 
 class Recover(msgspec.Struct, frozen=True, tag="recover", tag_field="kind"):

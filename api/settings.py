@@ -20,6 +20,10 @@ class Settings(BaseSettings):
     Attributes:
         plugin_folders: ``CHORUS_PLUGIN_FOLDERS``: more folders with strategy files, separated
             like PATH.
+        store: ``CHORUS_STORE``: address of the database of a service, e.g.
+            ``postgresql://USER:PASSWORD@HOST/NAME``; empty: a file in its data folder.
+        redis_url: ``CHORUS_REDIS_URL``: address of a Redis server that carries events to other
+            processes; empty: they stay in the service.
         log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
         debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
     """
@@ -27,6 +31,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHORUS_", frozen=True, env_ignore_empty=True)
 
     plugin_folders: Annotated[tuple[Path, ...], NoDecode] = ()
+    store: str = ""
+    redis_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     debug: bool = False
 

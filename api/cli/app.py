@@ -6,6 +6,7 @@ import typer
 
 from api.cli import bench, checks, listings, runs
 from api.cli.boundary import ChorusGroup, ReplayCommand
+from api.cli.up import up
 
 __all__ = ["app", "main"]
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", cls=ReplayCommand)(runs.run)
+app.command("up", cls=ReplayCommand)(up)
 app.command("backtest", cls=ReplayCommand)(runs.backtest)
 app.command("validate", cls=ReplayCommand)(checks.validate)
 app.command("strategies")(listings.strategies)

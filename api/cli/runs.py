@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -99,6 +100,11 @@ class StopRequest:
         for number in self._before:
             signal.signal(number, self._receive)
         return bool(self.signal_name)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a while, unless a signal has come."""
+        if not self.signal_name:
+            time.sleep(timeout_s)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -111,6 +111,16 @@ class Market:
         """
         return self._timeline.history(stream, from_seq, limit)
 
+    def newest(
+        self, stream: str, limit: int, *, published: int, before_ms: int | None = None
+    ) -> list[Candle]:
+        """Return the newest candles of a stream up to a slice, oldest first; see `Timeline`.
+
+        Raises:
+            DataError: The stream is not played.
+        """
+        return self._timeline.newest(stream, limit, published=published, before_ms=before_ms)
+
     def count(self, stream: str) -> int:
         """Return the number of candles of one stream.
 

@@ -123,6 +123,27 @@ class Timeline:
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
         return list(zip(numbers.tolist(), self._candles(rows), strict=True))
 
+    def newest(
+        self, stream: str, limit: int, *, published: int, before_ms: int | None = None
+    ) -> list[Candle]:
+        """Return the newest candles of a stream up to a slice, oldest first.
+
+        Args:
+            stream: Which.
+            limit: How many at most.
+            published: Number of the last slice that counts.
+            before_ms: Only those that open before this time, ms UTC.
+
+        Raises:
+            DataError: The stream is not played.
+        """
+        rows = self._rows(stream)
+        last = np.searchsorted(rows, self._starts[min(published, self.total_slices - 1) + 1])
+        if before_ms is not None:
+            opened = self._columns.open_time[rows[:last]]
+            last = np.searchsorted(opened, before_ms)
+        return list(self._candles(rows[max(0, int(last) - limit) : int(last)]))
+
     def _rows(self, stream: str) -> Ints:
         rows = self._rows_of.get(stream)
         if rows is None:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.config import MarketConfig, SyntheticConfig, SyntheticSymbol
 from engine.errors import DataError
+from engine.market import open_market
 from engine.market import timeline as timeline_module
 from engine.market.aggregation import aggregate_columns
 from engine.market.columns import CandleColumns
@@ -179,3 +181,30 @@ def test_what_is_not_there_is_refused() -> None:
         timeline.history("p:A/B:1m", -1)
     with pytest.raises(DataError, match="'p:X/B:1m' is not played; played: p:A/B:1m"):
         timeline.history("p:X/B:1m")
+
+
+@given(
+    published=st.integers(-1, 400),
+    limit=st.integers(1, 50),
+    before=st.none() | st.integers(-1, 300),
+)
+@examples(60)
+def test_the_newest_are_the_last_of_what_was_published(
+    published: int, limit: int, before: int | None
+) -> None:
+    market = open_market(
+        MarketConfig(
+            synthetic=SyntheticConfig(symbols=(SyntheticSymbol(symbol="A/B"),), candles=90)
+        ),
+        ["paper:A/B:1m", "paper:A/B:15m"],
+    )
+    start = market.history("paper:A/B:1m")[0][1].open_time
+    before_ms = None if before is None else start + before * 60_000
+    for stream in market.streams:
+        all_of_it = [
+            candle
+            for number, candle in market.history(stream)
+            if number <= published and (before_ms is None or candle.open_time < before_ms)
+        ]
+        found = market.newest(stream, limit, published=published, before_ms=before_ms)
+        assert found == all_of_it[-limit:]

@@ -1,0 +1,144 @@
+"""Tells the engine what is deployed, until it has taken all of it over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, cast
+
+from actors.deployment import Deployment
+from engine.catalog import Catalog, LoadedType
+from engine.config import StrategyConfig
+from engine.deployments import Strategies, configured
+from engine.deployments.strategies import Desired
+from engine.errors import ChorusError, PluginError
+from engine.store import Account, Strategy
+
+__all__ = ["Deployer"]
+
+_log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 5.0
+"""Between two looks when nobody says that something has changed: another process may have."""
+
+_AT_ONCE: Final = 200
+"""Strategies told of in one call."""
+
+
+class Deployer:
+    """Brings what is on record to the engine: at the start all of it, then what changes.
+
+    The engine takes the same twice without harm, so whatever is not known to be taken over is told
+    again: after an error, and after either side has died.
+
+    Args:
+        strategies: What is on record.
+        catalog: The strategy types there are now.
+        deploy: Tells the engine; returns by id why some could not be taken over.
+        keep: Returns a file with the present code of a type that does not change any more.
+        changed: Set by whoever has changed what is on record.
+    """
+
+    def __init__(
+        self,
+        strategies: Strategies,
+        catalog: Callable[[], Catalog],
+        deploy: Callable[[Sequence[Deployment]], Mapping[str, str]],
+        *,
+        keep: Callable[[LoadedType], Path],
+        changed: threading.Event | None = None,
+    ) -> None:
+        self._strategies = strategies
+        self._catalog = catalog
+        self._deploy = deploy
+        self._keep = keep
+        self._told: dict[str, int] = {}
+        self._refused: dict[str, str] = {}
+        self._changed = changed or threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Go on by itself from here on."""
+        self._thread = threading.Thread(target=self._run, name="chorus-deployer", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; waits for it."""
+        self._closing = True
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refusal(self, strategy_id: str) -> str:
+        """Return why the engine has not taken a strategy over; empty if it has, or will soon."""
+        return self._refused.get(strategy_id, "")
+
+    def round(self) -> None:
+        """Tell the engine what it does not know yet.
+
+        Raises:
+            ChorusError: The store or the engine is away; nothing is lost.
+        """
+        versions = self._strategies.versions()
+        behind = [name for name, version in versions.items() if self._told.get(name) != version]
+        for first in range(0, len(behind), _AT_ONCE):
+            self._tell(behind[first : first + _AT_ONCE])
+
+    def _tell(self, ids: Sequence[str]) -> None:
+        deployments, versions = [], {}
+        for row, account in self._strategies.deployed(ids):
+            try:
+                deployments.append(self._deployment_of(row, account))
+            except PluginError as error:
+                self._refuse(row.id, str(error))
+            else:
+                versions[row.id] = row.version
+        refused = self._deploy(deployments) if deployments else {}
+        for name, version in versions.items():
+            if name in refused:
+                self._refuse(name, refused[name])
+            else:
+                self._told[name] = version
+                self._refused.pop(name, None)
+
+    def _deployment_of(self, row: Strategy, account: Account) -> Deployment:
+        """Return what the engine is told of a strategy.
+
+        Raises:
+            PluginError: Its type is not there any more, or cannot be kept.
+        """
+        config = StrategyConfig.model_validate(row.config)
+        loaded = self._catalog().types.get(config.type)
+        if loaded is None and row.desired != "stopped":
+            raise PluginError(
+                f"strategy type {config.type!r} is not there any more; put its file back, or stop "
+                "the strategy"
+            )
+        return Deployment(
+            config=config,
+            account=configured(account),
+            plugin_file="" if loaded is None else str(self._keep(loaded)),
+            desired=cast("Desired", row.desired),
+            generation=row.generation,
+        )
+
+    def _refuse(self, name: str, why: str) -> None:
+        if self._refused.get(name) != why:
+            _log.warning("strategy %r: not taken over by the engine: %s", name, why)
+        self._refused[name] = why
+
+    def _run(self) -> None:
+        is_away = False
+        while not self._closing:
+            try:
+                self.round()
+                is_away = False
+            except ChorusError as error:
+                if not is_away:
+                    _log.warning("strategies are not brought to the engine: %s", error)
+                is_away = True
+            self._changed.wait(_EVERY_S)
+            self._changed.clear()
