@@ -84,7 +84,7 @@ def _for_follower(intent: Intent, follower: Participant, leader: Participant) ->
     if isinstance(intent, Signal):
         if intent.action is _CLOSE:
             part, whole = abs(position.quantity), abs(followed.quantity)
-            if not whole:
+            if part and not whole:
                 return replace(intent, quantity=None)
     elif intent.reduce_only:
         sign = 1 if intent.side is Side.BUY else -1

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import JournalError
-from engine.spool import Shelf, Spool, decoder_of
+from engine.spool import NumberedLines, Shelf, Spool, decoder_of
 
 Item = tuple[int, str]
 
@@ -44,6 +44,28 @@ def test_shelves_that_share_a_file_read_as_lists(
         for name in "abc":
             assert list(shelves[name]) == lists[name]
             assert len(shelves[name]) == len(lists[name])
+
+
+lines = st.lists(st.sampled_from([b"a\n", b"\n", b"x" * 9_000 + b"\n", b"y" * 70_000 + b"\n"]))
+
+
+@given(
+    batches=st.lists(lines, max_size=20),
+    reads=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=8),
+    is_on_disk=st.booleans(),
+)
+def test_numbered_lines_read_as_slices_of_a_list(
+    *, batches: list[list[bytes]], reads: list[tuple[int, int]], is_on_disk: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, closing(Spool(Path(folder))) as spool:
+        numbered = NumberedLines(spool if is_on_disk else None)
+        listed: list[bytes] = []
+        for batch in batches:
+            numbered.extend(batch)
+            listed += batch
+            assert len(numbered) == len(listed)
+            for start, limit in reads:
+                assert numbered.read(start, limit) == listed[start : start + limit]
 
 
 def test_tiny_items_by_the_hundred_thousand_stay_in_their_order(spool: Spool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import TradingError
 from engine.spool import Spool
 from engine.trading.ledger import Ledger
 from engine.trading.records import NetRecord, SignalRecord
@@ -102,6 +103,26 @@ def test_hashes_are_over_all_lines_with_and_without_a_sink(orders: int) -> None:
         assert ledger.lines == len(sink.lines) == 3 * orders
         assert ledger.sha256() == hashlib.sha256(b"".join(sink.lines)).hexdigest()
         assert ledger.sha256_of("a") == hashlib.sha256(b"".join(own)).hexdigest()
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_lines_are_read_by_their_numbers(spool: Spool, *, is_on_disk: bool) -> None:
+    sink = _Lines()
+    reference = Ledger(sink=sink)
+    ledger = Ledger(tail=True, spool=spool if is_on_disk else None)
+    for number in range(700):
+        _write(ledger, number)
+        _write(reference, number)
+        if number % 50 == 0:
+            assert ledger.lines_from(3 * number, 9) == sink.lines[3 * number :]
+    for start, limit in ((0, 3000), (0, 1), (17, 900), (2090, 100), (2100, 5), (5000, 5), (3, 0)):
+        assert ledger.lines_from(start, limit) == sink.lines[start : start + limit]
+    assert ledger.sha256() == reference.sha256()
+
+
+def test_a_ledger_without_a_tail_says_so() -> None:
+    with pytest.raises(TradingError, match="make it with tail=True"):
+        Ledger().lines_from(0, 1)
 
 
 def test_a_line_reaches_the_sink_before_writing_it_returns() -> None:
