@@ -64,7 +64,7 @@ def digest(report: RunReport, curves: Mapping[str, Curve]) -> Digest:
 
     Args:
         report: The whole.
-        curves: Equity curves by strategy, where there is one.
+        curves: Equity curves by strategy, where there is one, as `Instance.equity_curve` has them.
     """
     return Digest(msgspec.json.encode(_summary(report)), _bounded(report, curves))
 
@@ -131,8 +131,15 @@ def _cut_strategy(strategy: StrategyReport, curve: Curve, kept: int, points: int
         "cause": strategy.cause[:_MAX_TEXT],
         "trace": strategy.trace[-_MAX_TEXT:],
         "left_out": left_out,
-        "equity_curve": thinned(curve, points),
+        "equity_curve": thinned(_to_the_end(curve, strategy.metrics), points),
     }
+
+
+def _to_the_end(curve: Curve, metrics: Mapping[str, Any] | None) -> Curve:
+    """Return a curve, which is sampled, with its last value."""
+    if not curve or metrics is None or curve[-1][0] >= metrics["last_update"]:
+        return curve
+    return [*curve, (metrics["last_update"], metrics["equity"])]
 
 
 def thinned(curve: Curve, points: int) -> list[tuple[int, float]]:

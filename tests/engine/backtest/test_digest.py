@@ -57,7 +57,11 @@ def test_the_curve_ends_where_the_strategy_ended(played: tuple[RunReport, dict[s
         assert len(curve) <= CURVE_POINTS
         if strategy["id"] in curves:
             assert len(curve) > CURVE_POINTS / 3
-            assert curve[-1] == list(curves[strategy["id"]][-1])
+            metrics = strategy["metrics"]
+            assert curve[-1] == [metrics["last_update"], metrics["equity"]]
+            assert [tuple(point) for point in curve[:-1]] == sorted(
+                {tuple(point) for point in curve[:-1]} & set(curves[strategy["id"]])
+            )
             assert figures["metrics"]["sharpe"] == strategy["metrics"]["sharpe"]
 
 
