@@ -34,11 +34,16 @@ RUN: dict[str, Any] = {"name": "ema", "market": MARKET, "strategies": [EMA]}
 class Room:
     """The service, and what it works with."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, limits: BacktestLimits = LIMITS) -> None:
         self.now_ms = 1_000
         self.store = store
         self.events = MemoryEventLog(now_ms=self.clock)
         self.folder = folder
+        with store.write() as session:
+            for caller in (ANN, BOB, EVE, ADMIN):
+                session.add(
+                    User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
+                )
         self.definitions = Definitions(store, lambda: CATALOG, self.clock)
         seed_built_ins(self.definitions, CATALOG)
         self.backtests = Backtests(
@@ -48,7 +53,7 @@ class Room:
             datasets=Datasets(folder),
             events=self.events,
             clock=self.clock,
-            limits=LIMITS,
+            limits=limits,
         )
 
     def clock(self) -> int:
@@ -73,11 +78,6 @@ class Room:
 
 @pytest.fixture
 def room(store: Store, tmp_path: Path) -> Room:
-    with store.write() as session:
-        for caller in (ANN, BOB, EVE, ADMIN):
-            session.add(
-                User(id=caller.user_id, name=caller.user_id, role=caller.role, created_ms=0)
-            )
     folder = tmp_path / "data"
     folder.mkdir()
     return Room(store, folder)
