@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.store.base import Amount, Asked, Base, Id, Moment, Words
@@ -87,6 +87,8 @@ class Fill(Base):
         fee_currency: In which it is paid.
         realized: Profit it brought, quote currency, before its fee; None where it only opens.
         at_ms: When, in market time.
+        line: Number of its line in the ledger of its run, which tells what came first of several
+            at a moment; None: not known.
     """
 
     __tablename__ = "fills"
@@ -110,6 +112,7 @@ class Fill(Base):
     fee_currency: Mapped[Id]
     realized: Mapped[Amount | None]
     at_ms: Mapped[Moment]
+    line: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Position(Base):

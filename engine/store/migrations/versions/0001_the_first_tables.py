@@ -487,6 +487,7 @@ def _create_what_was_traded() -> None:
         sa.Column("fee_currency", sa.String(length=64), nullable=False),
         sa.Column("realized", base.Money(length=80), nullable=True),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_fills_order_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fills")),
     )
