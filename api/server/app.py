@@ -7,8 +7,9 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from api.server.problems import add_problems
-from api.server.routes import accounts, definitions, sessions, strategies
+from api.server.routes import accounts, definitions, sessions, strategies, stream
 from api.server.services import Services
+from api.server.stream import Hub, StreamLimits
 
 __all__ = ["PREFIX", "create_app"]
 
@@ -22,8 +23,13 @@ may be bound to a version with `If-Match`.
 """
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application of one engine. Opens nothing; whoever calls closes the services."""
+def create_app(services: Services, *, streams: StreamLimits | None = None) -> FastAPI:
+    """Return the application of one engine. Opens nothing; whoever calls closes the services.
+
+    Args:
+        services: What the routes work with.
+        streams: How much of the event stream each client may have.
+    """
     app = FastAPI(
         title="Chorus",
         version=version("chorus"),
@@ -33,9 +39,10 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.hub = Hub(streams or StreamLimits())
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
-    for room in (sessions, definitions, accounts, strategies):
+    for room in (sessions, definitions, accounts, strategies, stream):
         every.include_router(room.router)
     app.include_router(every)
     return app

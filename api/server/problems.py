@@ -11,8 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from actors.services import ServiceAwayError
+from api.server.stream_errors import (
+    ClientMessageError,
+    ClientMessageTooLargeError,
+    ForeignOriginError,
+    ServerStopsError,
+    StuckClientError,
+    TooManyStreamsError,
+)
 from engine.errors import (
     ChorusError,
     ConfigError,
@@ -23,9 +32,15 @@ from engine.errors import (
     StaleError,
     StoreError,
 )
+from engine.events import (
+    EventError,
+    EventLogUnavailableError,
+    EventsLostError,
+    SlowSubscriberError,
+)
 from engine.users import AuthenticationError
 
-__all__ = ["CHANGED", "Problem", "add_problems", "responses"]
+__all__ = ["CHANGED", "Problem", "add_problems", "refusal", "responses", "status_of"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -39,6 +54,16 @@ _STATUSES: Final[list[tuple[type[ChorusError], HTTPStatus, str]]] = [
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY, "It cannot be used as it is"),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE, "The store is away"),
     (ServiceAwayError, HTTPStatus.SERVICE_UNAVAILABLE, "The engine is away"),
+    (EventError, HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such event or topic"),
+    (EventsLostError, HTTPStatus.GONE, "Not all events since are kept"),
+    (EventLogUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "The event log is away"),
+    (SlowSubscriberError, HTTPStatus.REQUEST_TIMEOUT, "Too slow"),
+    (StuckClientError, HTTPStatus.REQUEST_TIMEOUT, "Too slow"),
+    (TooManyStreamsError, HTTPStatus.TOO_MANY_REQUESTS, "Too many streams"),
+    (ServerStopsError, HTTPStatus.SERVICE_UNAVAILABLE, "The server stops"),
+    (ForeignOriginError, HTTPStatus.FORBIDDEN, "Not from this origin"),
+    (ClientMessageError, HTTPStatus.BAD_REQUEST, "Not a message"),
+    (ClientMessageTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large"),
 ]
 """The first that fits counts; any other is a defect of ours."""
 
@@ -92,15 +117,27 @@ CHANGED: Final = responses(
 """What whoever changes something may be answered."""
 
 
+def status_of(error: ChorusError) -> tuple[HTTPStatus, str]:
+    """Return the status and the title of a refusal; 500: it is a defect of ours."""
+    for kind, status, title in _STATUSES:
+        if isinstance(error, kind):
+            return status, title
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "A defect of Chorus"
+
+
+def refusal(asked: HTTPConnection, error: ChorusError) -> JSONResponse:
+    """Return the problem document of a refusal."""
+    return _answer(asked, *status_of(error), str(error), _fields_of(error))
+
+
 def add_problems(app: FastAPI) -> None:
     """Let an application answer every refusal with a problem document."""
 
     @app.exception_handler(ChorusError)
     async def refuse(request: Request, error: ChorusError) -> JSONResponse:
-        for kind, status, title in _STATUSES:
-            if isinstance(error, kind):
-                return _answer(request, status, title, str(error), _fields_of(error))
-        raise error
+        if status_of(error)[0] is HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise error
+        return refusal(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -119,7 +156,7 @@ def add_problems(app: FastAPI) -> None:
 
 
 def _answer(
-    request: Request,
+    request: HTTPConnection,
     status: HTTPStatus,
     title: str,
     detail: str,

@@ -12,6 +12,7 @@ from engine.access import Caller
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
+from engine.events import Broadcaster
 from engine.users import AuthenticationError, Users
 
 __all__ = ["Asker", "Offered", "Services"]
@@ -26,6 +27,7 @@ class Services(msgspec.Struct, frozen=True):
         definitions: What strategies are made from.
         accounts: Where they trade.
         strategies: What is deployed.
+        broadcaster: What happens, for all who follow it.
     """
 
     users: Users
@@ -33,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     definitions: Definitions
     accounts: Accounts
     strategies: Strategies
+    broadcaster: Broadcaster
 
 
 def services_of(request: Request) -> Services:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
+from engine.events import Broadcaster, MemoryEventLog
 from engine.users import Hasher, Users
 from tests.stores import an_empty_store
 
@@ -27,14 +29,24 @@ SECRET = b"s" * 32
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
+def log() -> MemoryEventLog:
+    """Return what the services' broadcaster follows."""
+    ticks = count(1_700_000_000_000)
+    return MemoryEventLog(now_ms=lambda: next(ticks))
+
+
+@pytest.fixture
+def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
     ticks = count(1_700_000_000_000)
     quick = Hasher(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
     def clock() -> int:
         return next(ticks)
 
-    with an_empty_store(tmp_path / "chorus.db") as store:
+    with (
+        an_empty_store(tmp_path / "chorus.db") as store,
+        closing(Broadcaster(log)) as broadcaster,
+    ):
         files = StrategyFiles(store, default_folders(), clock)
         files.sync()
         definitions = Definitions(store, lambda: files.catalog, clock)
@@ -51,6 +63,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
                 served=lambda: Served(STREAMS, {}),
                 clock=clock,
             ),
+            broadcaster=broadcaster,
         )
 
 

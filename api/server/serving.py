@@ -1,0 +1,41 @@
+"""Serving the application over HTTP and WebSockets."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.server.stream import Hub
+
+__all__ = ["Server"]
+
+_STOP_WITHIN_S: Final = 10
+
+
+class Server(uvicorn.Server):
+    """A server that ends the streams of its clients before it waits for their connections.
+
+    Args:
+        app: As `create_app` makes it.
+        options: As for `uvicorn.Config`.
+    """
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        self._hub: Hub = app.state.hub
+        ours: dict[str, Any] = {
+            "ws": "websockets-sansio",
+            # What is somewhat too large is refused with an explanation, what is more without.
+            "ws_max_size": 2 * self._hub.limits.message_bytes,
+            # For each message to each client it would take longer than to send it as it is.
+            "ws_per_message_deflate": False,
+            "timeout_graceful_shutdown": _STOP_WITHIN_S,
+        }
+        super().__init__(uvicorn.Config(app, **(ours | options)))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; called by `serve` once it is told to exit."""
+        await self._hub.close()
+        await super().shutdown(sockets)

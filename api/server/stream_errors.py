@@ -1,0 +1,102 @@
+"""Why a stream ends or never begins, and the close codes that say so."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.errors import ChorusError, StoreError
+from engine.events import EventLogUnavailableError, EventsLostError, SlowSubscriberError
+from engine.users import AuthenticationError
+
+__all__ = [
+    "ClientMessageError",
+    "ClientMessageTooLargeError",
+    "ForeignOriginError",
+    "ServerStopsError",
+    "StuckClientError",
+    "TooManyStreamsError",
+    "close_code",
+    "resume_id",
+]
+
+
+class ClientMessageError(ChorusError):
+    """What a client sent is no message of the protocol; the connection goes on."""
+
+
+class ClientMessageTooLargeError(ChorusError):
+    """A client sent more than a message may have."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"message: may have {most:,} bytes, got {size:,}; subscribe in several messages"
+        )
+
+
+class ForeignOriginError(ChorusError):
+    """A page of another origin tried to open a WebSocket."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"origin {origin[:200]!r}: only pages of this server may open a WebSocket; "
+            f"ask whoever runs it to allow the origin"
+        )
+
+
+class TooManyStreamsError(ChorusError):
+    """There are as many streams already as there may be."""
+
+    def __init__(self, whose: str, most: int) -> None:
+        super().__init__(
+            f"event stream: {whose} may have {most} at once, and has; close one, "
+            f"or follow more topics with each"
+        )
+
+
+class ServerStopsError(ChorusError):
+    """The server stops."""
+
+    def __init__(self) -> None:
+        super().__init__("event stream: the server stops; connect again in some seconds")
+
+
+class StuckClientError(ChorusError):
+    """A client took nothing at all for too long."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(
+            f"event stream: ended, nothing was taken for {waited_s:g} s; connect again, and read "
+            f"while you work"
+        )
+
+
+_INTERNAL_ERROR: Final = 1011
+_CODES: Final[list[tuple[type[ChorusError], int]]] = [
+    (ClientMessageTooLargeError, 1009),
+    (ServerStopsError, 1012),
+    (EventLogUnavailableError, 1013),
+    (StoreError, 1013),
+    (AuthenticationError, 4401),
+    (SlowSubscriberError, 4408),
+    (StuckClientError, 4408),
+    (EventsLostError, 4410),
+    (TooManyStreamsError, 4429),
+]
+
+
+def close_code(error: ChorusError) -> int:
+    """Return the close code of a WebSocket that ends because of this.
+
+    Those below 4000 are of RFC 6455 and its registry, the others name an HTTP status.
+    """
+    return next((code for kind, code in _CODES if isinstance(error, kind)), _INTERNAL_ERROR)
+
+
+def resume_id(error: ChorusError) -> str:
+    """Return the id to go on from where the error itself tells it; empty where it does not."""
+    match error:
+        case EventsLostError():
+            return error.oldest
+        case SlowSubscriberError():
+            return error.resume_after
+    return ""
