@@ -28,6 +28,7 @@ from engine.errors import (
     ConflictError,
     ConstraintError,
     ForbiddenError,
+    LifecycleError,
     NotFoundError,
 )
 from engine.instance import build
@@ -36,14 +37,15 @@ from engine.store import Account, Store, Strategy, Subscription
 from engine.store.paging import Page, order_of, take_page
 from engine.store.versions import check_version
 
-__all__ = ["Desired", "NewStrategy", "Strategies"]
+__all__ = ["Desired", "NewStrategy", "Strategies", "Visibility"]
 
 Desired = Literal["running", "paused", "stopped"]
+Visibility = Literal["private", "public"]
 
 _OF_THE_DEPLOYMENT: Final = frozenset({"id", "type", "account", "enabled"})
 """Fields of a configuration that are said beside it."""
 
-_RESERVED: Final = frozenset({"active", "files", "start", "types"})
+_RESERVED: Final = frozenset({"active", "files", "public", "start", "types"})
 """Ids that would be taken for something else in an address."""
 
 _SORTS: Final = {
@@ -144,6 +146,19 @@ class Strategies:
         query = select(Strategy).where(_visible_to(caller), Strategy.deleted_ms.is_(None))
         if desired is not None:
             query = query.where(Strategy.desired == desired)
+        with self._store.read() as session:
+            return take_page(session, query, order, after=after, limit=limit)
+
+    def public(self, *, after: str | None = None, limit: int = 100) -> Page[Strategy]:
+        """Return some of the strategies everybody may follow, the newest first.
+
+        Raises:
+            ConfigError: As `take_page`.
+        """
+        order = order_of("-created", _SORTS, last=Strategy.id)
+        query = select(Strategy).where(
+            Strategy.visibility == "public", Strategy.deleted_ms.is_(None)
+        )
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
@@ -279,21 +294,45 @@ class Strategies:
         return strategy
 
     def restart(
-        self,
-        strategy_id: str,
-        caller: Caller,
-        *,
-        changes: Mapping[str, Any] | None = None,
-        if_version: int | None = None,
+        self, strategy_id: str, caller: Caller, *, if_version: int | None = None
     ) -> Strategy:
         """Have a strategy started afresh, with its definition's newest version.
 
         Its position carries over. Wanted to run from here on, unless it is paused.
 
+        Raises:
+            ForbiddenError: The caller may only look.
+            NotFoundError: There is no such strategy, or not for the caller.
+            ConfigError: It could not run with that version; one line per field.
+            StaleError: It has another version by now.
+        """
+        with self._store.write() as session:
+            strategy = self._owned(session, strategy_id, caller, if_version)
+            change = self._begin_anew(session, strategy, {})
+            if strategy.desired == "stopped":
+                strategy.desired = "running"
+            self._changed(session, strategy, caller, "restart", change)
+        self._on_change(strategy.id)
+        return strategy
+
+    def change(
+        self,
+        strategy_id: str,
+        caller: Caller,
+        *,
+        config: Mapping[str, Any] | None = None,
+        visibility: Visibility | None = None,
+        if_version: int | None = None,
+    ) -> Strategy:
+        """Change what a strategy is.
+
         Args:
             strategy_id: Which.
             caller: Who asks.
-            changes: Fields of its configuration that are different from here on.
+            config: Fields of its configuration that are to be different. It is started afresh with
+                them, and with its definition's newest version, if it runs; its position carries
+                over.
+            visibility: Whether others may follow it.
             if_version: Only if it has this version.
 
         Raises:
@@ -302,33 +341,41 @@ class Strategies:
             ConfigError: It could not run like that; one line per field.
             StaleError: It has another version by now.
         """
-        _require_own(changes or {})
+        _require_own(config or {})
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
-            before = strategy.config
-            given = merged(strategy.given, changes or {})
-            fields, schema = given, {}
-            if strategy.definition_id is not None:
-                definition = self._definitions.get(strategy.definition_id, CHORUS)
-                newest = self._definitions.version(definition.id, definition.newest, CHORUS)
-                strategy.definition_number = newest.number
-                fields, schema = merged(newest.defaults, given), newest.schema
-            new = NewStrategy(
-                id=strategy.id, definition="", account=strategy.account_id, config=given
-            )
-            config = self._configured(fields, new, str(before["type"]), schema)
-            account = session.get_one(Account, strategy.account_id)
-            self._check_preflight(config, account)
-            strategy.given, strategy.config = given, written(config)
-            strategy.generation += 1
-            if strategy.desired == "stopped":
-                strategy.desired = "running"
-            change: dict[str, Any] = {"definition_number": strategy.definition_number}
-            if strategy.config != before:
-                change["config"] = [before, strategy.config]
-            self._changed(session, strategy, caller, "restart", change)
+            change = {}
+            if visibility is not None and visibility != strategy.visibility:
+                change["visibility"] = [strategy.visibility, visibility]
+                strategy.visibility = visibility
+            if config:
+                change |= self._begin_anew(session, strategy, config)
+            if change:
+                self._changed(session, strategy, caller, "update", change)
         self._on_change(strategy.id)
         return strategy
+
+    def _begin_anew(
+        self, session: Session, strategy: Strategy, changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Make the configuration anew from what it is made of; returns what is different."""
+        before, kind = strategy.config, str(strategy.config["type"])
+        given = merged(strategy.given, changes)
+        fields, schema = given, {}
+        if strategy.definition_id is not None:
+            definition = self._definitions.get(strategy.definition_id, CHORUS)
+            newest = self._definitions.version(definition.id, definition.newest, CHORUS)
+            strategy.definition_number = newest.number
+            fields, schema = merged(newest.defaults, given), newest.schema
+        new = NewStrategy(id=strategy.id, definition="", account=strategy.account_id, config=given)
+        config = self._configured(fields, new, kind, schema)
+        self._check_preflight(config, session.get_one(Account, strategy.account_id))
+        strategy.given, strategy.config = given, written(config)
+        strategy.generation += 1
+        change: dict[str, Any] = {"definition_number": strategy.definition_number}
+        if strategy.config != before:
+            change["config"] = [before, strategy.config]
+        return change
 
     def set_desired(
         self, strategy_id: str, desired: Desired, caller: Caller, *, if_version: int | None = None
@@ -338,10 +385,13 @@ class Strategies:
         Raises:
             ForbiddenError: The caller may only look.
             NotFoundError: There is no such strategy, or not for the caller.
+            LifecycleError: It is stopped and is to pause.
             StaleError: It has another version by now.
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
+            if (strategy.desired, desired) == ("stopped", "paused"):
+                raise LifecycleError(f"strategy {strategy_id!r}: is stopped; activate it first")
             if strategy.desired != desired:
                 change = {"desired": [strategy.desired, desired]}
                 strategy.desired = desired

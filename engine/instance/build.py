@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from engine.catalog import LoadedType
 from engine.config import StrategyConfig
@@ -13,7 +14,7 @@ from engine.instance.parameters import check_parameters
 from engine.money import Instrument, find_instrument
 from indicators import IndicatorError, IndicatorManager
 
-__all__ = ["build"]
+__all__ = ["build", "indicators_of"]
 
 
 def build(
@@ -40,10 +41,7 @@ def build(
     rules = {symbol: find_instrument(symbol, instruments or {}) for symbol in config.symbols}
     _check_currency(config, rules)
     _check_compatibility(config, loaded, capital)
-    try:
-        manager = IndicatorManager(loaded.cls.indicator_specs(config, parameters))
-    except IndicatorError as error:
-        raise ConfigError(f"strategy {config.id!r}: indicators: {error}") from error
+    manager = indicators_of(config, loaded, parameters)
     return Instance(
         config,
         loaded.cls(),
@@ -53,6 +51,25 @@ def build(
         parameters=parameters,
         code_hash=loaded.code_hash,
     )
+
+
+def indicators_of(
+    config: StrategyConfig, loaded: LoadedType, parameters: Mapping[str, Any]
+) -> IndicatorManager:
+    """Return a strategy's indicators; nothing has gone into them yet.
+
+    Args:
+        config: The strategy.
+        loaded: Its type.
+        parameters: As `check_parameters` returns them.
+
+    Raises:
+        ConfigError: They are not usable.
+    """
+    try:
+        return IndicatorManager(loaded.cls.indicator_specs(config, parameters))
+    except IndicatorError as error:
+        raise ConfigError(f"strategy {config.id!r}: indicators: {error}") from error
 
 
 def _check_compatibility(config: StrategyConfig, loaded: LoadedType, capital: Decimal) -> None:

@@ -113,7 +113,7 @@ def test_a_restart_takes_the_newest_version_and_keeps_what_was_said(desk: Desk) 
     row = desk.strategies.get("one", ANN)
     assert (row.definition_number, row.generation) == (1, 1)
     assert row.config["parameters"]["slow_period"] == 9
-    again = desk.strategies.restart("one", ANN, changes={"symbol": "BTC/USDT", "timeframe": "1m"})
+    again = desk.strategies.change("one", ANN, config={"symbol": "BTC/USDT", "timeframe": "1m"})
     config = StrategyConfig.model_validate(again.config)
     assert (again.definition_number, again.generation, again.version) == (2, 2, 3)
     assert config.parameters == {"slow_period": 12, "fast_period": 5, "allow_short": True}
@@ -130,7 +130,7 @@ def test_a_restart_that_could_not_run_changes_nothing(desk: Desk) -> None:
         ({"fancy": 1}, "config.fancy"),
     ):
         with pytest.raises(ChorusError, match=message):
-            desk.strategies.restart("one", ANN, changes=changes)
+            desk.strategies.change("one", ANN, config=changes)
     assert desk.strategies.get("one", ANN).version == 1
 
 
@@ -139,6 +139,19 @@ def test_a_stopped_one_runs_again_by_a_restart_and_a_paused_one_stays_paused(des
         desk.strategies.create(new(id=name), ANN)
         desk.strategies.set_desired(name, desired, ANN)  # type: ignore[arg-type]
         assert desk.strategies.restart(name, ANN).desired == then
+
+
+def test_others_may_be_let_follow_without_a_restart(desk: Desk) -> None:
+    desk.strategies.create(new(), ANN)
+    row = desk.strategies.change("one", ANN, visibility="public")
+    assert (row.visibility, row.generation, row.version) == ("public", 1, 2)
+    assert desk.strategies.change("one", ANN, visibility="public").version == 2
+
+
+def test_what_is_stopped_is_not_paused(desk: Desk) -> None:
+    desk.strategies.create(new(desired="stopped"), ANN)
+    with pytest.raises(ChorusError, match="is stopped; activate it first"):
+        desk.strategies.set_desired("one", "paused", ANN)
 
 
 def test_a_strategy_of_a_run_is_adopted_as_it_is(desk: Desk) -> None:
@@ -165,7 +178,7 @@ def test_whoever_waits_is_told_of_what_is_on_record(desk: Desk) -> None:
     strategies.set_parameters("one", {"allow_short": True}, ANN)
     strategies.restart("one", ANN)
     with pytest.raises(ChorusError):
-        strategies.restart("one", ANN, changes={"fancy": 1})
+        strategies.change("one", ANN, config={"fancy": 1})
     strategies.delete("one", ANN)
     assert told == [("one", version) for version in range(1, 6)]
 
@@ -177,6 +190,7 @@ def test_an_id_that_means_something_else_is_refused(desk: Desk, name: str) -> No
 
 
 CALLS: dict[str, Callable[[Desk, Any], object]] = {
+    "change": lambda desk, caller: desk.strategies.change("one", caller, config={"priority": 1}),
     "restart": lambda desk, caller: desk.strategies.restart("one", caller),
     "get": lambda desk, caller: desk.strategies.get("one", caller),
     "pause": lambda desk, caller: desk.strategies.set_desired("one", "paused", caller),

@@ -1,0 +1,50 @@
+"""An engine that answers what a test has told it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.config import MarketConfig, SyntheticConfig, SyntheticSymbol
+from engine.errors import DataError, LifecycleError
+from engine.market import Market, open_market
+from engine.report import StrategyOutcome
+from engine.status import EngineStatus, StrategyStatus
+from engine.types import Candle
+
+STREAMS = ("paper:BTC/USDT:1m", "paper:BTC/USDT:15m")
+
+
+def a_market() -> Market:
+    """Return a market of a hundred minutes."""
+    synthetic = SyntheticConfig(symbols=(SyntheticSymbol(symbol="BTC/USDT"),), candles=100)
+    return open_market(MarketConfig(synthetic=synthetic), STREAMS)
+
+
+@dataclass
+class FakeEngine:
+    """As an `EngineView`."""
+
+    market: Market = field(default_factory=a_market)
+    statuses: dict[str, StrategyStatus] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, StrategyOutcome] = field(default_factory=dict)
+
+    def status(self) -> EngineStatus | None:
+        return None
+
+    def status_of(self, strategy_id: str) -> StrategyStatus | None:
+        return self.statuses.get(strategy_id)
+
+    def refusal_of(self, strategy_id: str) -> str:
+        return self.refusals.get(strategy_id, "")
+
+    def metrics_of(self, strategy_id: str) -> StrategyOutcome:
+        if strategy_id not in self.outcomes:
+            raise LifecycleError(f"strategy {strategy_id!r} is created; restart it first")
+        return self.outcomes[strategy_id]
+
+    def candles(self, stream: str, *, limit: int, before_ms: int | None = None) -> list[Candle]:
+        if stream not in self.market.streams:
+            raise DataError(f"stream {stream!r} is not played")
+        published = self.market.total_slices - 1
+        return self.market.newest(stream, limit, published=published, before_ms=before_ms)
