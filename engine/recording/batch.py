@@ -8,7 +8,7 @@ from typing import Any, Final
 from engine.errors import ConfigError
 from engine.money import ZERO, money
 from engine.recording.errors import RecordingError
-from engine.recording.events import Draft, shown
+from engine.recording.events import Draft, of_fill, of_order, of_signal
 from engine.recording.lines import (
     CanceledLine,
     CancelLine,
@@ -99,6 +99,7 @@ class Batch:
         self._run_id = run_id
         self._recorded_ms = recorded_ms
         self._owners = owners
+        self._number = 0
         self._steps: dict[type, Callable[[Any], None]] = {
             SignalLine: self._take_intent,
             RequestLine: self._take_intent,
@@ -118,6 +119,7 @@ class Batch:
         Raises:
             RecordingError: It does not follow from the lines before it.
         """
+        self._number = number
         try:
             self._steps[type(line)](line)
         except (RecordingError, ConfigError) as error:
@@ -127,12 +129,11 @@ class Batch:
         owner = self._owners[line.instance]
         row = signal_row(self._run_id, line, self._recorded_ms)
         self.signals.append(row)
-        told = owner.owner_id if owner.signals_to is None else owner.signals_to
-        self.events.append(Draft("signals", owner.strategy_id, told, shown(row)))
+        self.events.append(of_signal(owner, row))
         if isinstance(line, RequestLine) and line.code not in _WORKED:
             order = rejected_order(self._run_id, line, owner.account_id)
             self.orders[order["id"]] = order
-            self._tell_order(order, owner)
+            self.events.append(of_order(owner, order))
 
     def _take_order(self, line: OrderLine) -> None:
         owner = self._owners[line.instance]
@@ -142,26 +143,26 @@ class Batch:
             for column in ("slice", "created_ms", "filled"):
                 row[column] = known[column]
         self.orders[row["id"]] = row
-        self._tell_order(row, owner)
+        self.events.append(of_order(owner, row))
 
     def _take_fill(self, line: FillLine) -> None:
         owner = self._owners[line.instance]
         order = self._order(line.order_id)
         closes = self._move(line, owner.account_id)
-        row = fill_row(self._run_id, line, owner.account_id, closes=closes)
+        row = fill_row(self._run_id, line, self._number, owner.account_id, closes=closes)
         self.fills.append(row)
-        self.events.append(Draft("fills", owner.strategy_id, owner.owner_id, shown(row)))
+        self.events.append(of_fill(owner, row))
         order["filled"] += line.quantity
         order["updated_ms"] = line.time
         if not line.leaves:
             order["status"] = "filled"
-        self._tell_order(order, owner)
+        self.events.append(of_order(owner, order))
 
     def _take_canceled(self, line: CanceledLine) -> None:
         # After its last fill, too, where an order was cut because the capital did not suffice.
         order = self._order(line.order_id)
         order.update(status="canceled", reason=clean(line.reason), updated_ms=line.time)
-        self._tell_order(order, self._owners[line.instance])
+        self.events.append(of_order(self._owners[line.instance], order))
 
     def _order(self, name: str) -> Row:
         order = self.orders.get(row_id(self._run_id, name))
@@ -194,9 +195,6 @@ class Batch:
         row["realized"] += line.realised
         row["updated_ms"] = line.time
         return bool(held) and (held > ZERO) is not is_buy
-
-    def _tell_order(self, order: Row, owner: Owner) -> None:
-        self.events.append(Draft("orders", owner.strategy_id, owner.owner_id, shown(order)))
 
 
 def _flat(run_id: str, key: PositionKey) -> Row:

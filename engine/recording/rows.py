@@ -109,8 +109,8 @@ def rejected_order(run_id: str, line: RequestLine, account_id: str) -> Row:
     }
 
 
-def fill_row(run_id: str, line: FillLine, account_id: str, *, closes: bool) -> Row:
-    """Return a fill; one that closes nothing has no profit."""
+def fill_row(run_id: str, line: FillLine, number: int, account_id: str, *, closes: bool) -> Row:
+    """Return a fill; `number` is that of its line. One that closes nothing has no profit."""
     return {
         "id": row_id(run_id, line.fill_id),
         "run_id": run_id,
@@ -126,6 +126,7 @@ def fill_row(run_id: str, line: FillLine, account_id: str, *, closes: bool) -> R
         "fee_currency": _quote_of(line.symbol),
         "realized": line.realised if closes else None,
         "at_ms": line.time,
+        "line": number,
     }
 
 
