@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from api.server.problems import add_problems
-from api.server.routes import accounts, definitions, sessions, strategies, stream
+from api.server.routes import accounts, backtests, definitions, sessions, strategies, stream
 from api.server.services import Services
 from api.server.stream import Hub, StreamLimits
 
@@ -42,7 +42,7 @@ def create_app(services: Services, *, streams: StreamLimits | None = None) -> Fa
     app.state.hub = Hub(streams or StreamLimits())
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
-    for room in (sessions, definitions, accounts, strategies, stream):
+    for room in (sessions, definitions, accounts, strategies, backtests, stream):
         every.include_router(room.router)
     app.include_router(every)
     return app

@@ -13,6 +13,7 @@ from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
 from engine.events import Broadcaster
+from engine.jobs import Backtests
 from engine.users import AuthenticationError, Users
 
 __all__ = ["Asker", "Offered", "Services"]
@@ -27,6 +28,7 @@ class Services(msgspec.Struct, frozen=True):
         definitions: What strategies are made from.
         accounts: Where they trade.
         strategies: What is deployed.
+        backtests: What was played for users, and is to be.
         broadcaster: What happens, for all who follow it.
     """
 
@@ -35,6 +37,7 @@ class Services(msgspec.Struct, frozen=True):
     definitions: Definitions
     accounts: Accounts
     strategies: Strategies
+    backtests: Backtests
     broadcaster: Broadcaster
 
 

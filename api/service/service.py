@@ -12,6 +12,7 @@ import msgspec
 from actors.engine import RunningEngine, running_engine
 from actors.state import open_run_folder
 from actors.tap import CandleTap
+from api.backtests.serving import served_backtests
 from api.server import Services
 from api.service.deployer import Deployer
 from api.service.kept_code import KeptCode
@@ -123,6 +124,16 @@ def running_service(
         for watch in (CandleWatch(tap, events), status):
             watch.start()
             stack.callback(watch.close)
+        backtests = stack.enter_context(
+            served_backtests(
+                plan.folder / "candles",
+                store=store,
+                definitions=definitions,
+                catalog=lambda: files.catalog,
+                events=events,
+                clock=now_ms,
+            )
+        )
         broadcaster = Broadcaster(events)
         stack.callback(broadcaster.close)
         services = Services(
@@ -131,6 +142,7 @@ def running_service(
             definitions=definitions,
             accounts=accounts,
             strategies=strategies,
+            backtests=backtests,
             broadcaster=broadcaster,
             settings=Settings(store, now_ms),
             audit=AuditLog(store),

@@ -20,6 +20,7 @@ from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
 from engine.events import Broadcaster, MemoryEventLog
+from engine.jobs import BacktestLimits, Backtests, Datasets
 from engine.users import Hasher, Users
 from tests.stores import an_empty_store
 
@@ -62,6 +63,15 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
                 catalog=lambda: files.catalog,
                 served=lambda: Served(STREAMS, {}),
                 clock=clock,
+            ),
+            backtests=Backtests(
+                store,
+                definitions,
+                catalog=lambda: files.catalog,
+                datasets=Datasets(tmp_path),
+                events=log,
+                clock=clock,
+                limits=BacktestLimits(candles=20_000),
             ),
             broadcaster=broadcaster,
         )
