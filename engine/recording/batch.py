@@ -19,6 +19,7 @@ from engine.recording.lines import (
     OrderLine,
     RequestLine,
     SignalLine,
+    TradingLine,
     WithdrawnLine,
 )
 from engine.recording.owners import Owner
@@ -43,7 +44,7 @@ _WORKED: Final = ("accepted", "recorded")
 
 def instances_of(lines: Iterable[Line]) -> set[str]:
     """Return whom some lines are about."""
-    return {line.instance for line in lines if not isinstance(line, NetLine)}
+    return {line.instance for line in lines if not isinstance(line, NetLine | TradingLine)}
 
 
 def orders_of(run_id: str, lines: Iterable[Line]) -> set[str]:
@@ -107,10 +108,11 @@ class Batch:
             OrderLine: self._take_order,
             FillLine: self._take_fill,
             CanceledLine: self._take_canceled,
-            # Rows tell of neither: each child of a net order has fills of its own, and who was
-            # taken out is seen at its orders and in the status of its strategy.
+            # No row tells of these: each child of a net order has fills of its own, and what else
+            # happened is seen at orders and in the status of strategies and accounts.
             NetLine: _ignore,
             WithdrawnLine: _ignore,
+            TradingLine: _ignore,
         }
 
     def take(self, number: int, line: Line) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "OrderLine",
     "RequestLine",
     "SignalLine",
+    "TradingLine",
     "WithdrawnLine",
     "parse_line",
 ]
@@ -150,8 +151,15 @@ class WithdrawnLine(_Line, frozen=True, tag="withdrawn"):
     reason: str
 
 
+class TradingLine(_Line, frozen=True, tag="trading"):
+    """What an account, or all (empty), may do from now on; see `engine.trading.modes`."""
+
+    account: str
+    mode: str
+
+
 IntentLine = SignalLine | RequestLine | CancelLine
-Line = IntentLine | OrderLine | FillLine | CanceledLine | NetLine | WithdrawnLine
+Line = IntentLine | OrderLine | FillLine | CanceledLine | NetLine | WithdrawnLine | TradingLine
 
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 

@@ -16,7 +16,10 @@ __all__ = ["RecordingLoop", "RecordingStatus", "Source"]
 
 Source = Callable[[int, int, float], tuple[int, list[bytes]]]
 """``source(start, limit, wait_s)`` returns how many lines a ledger has, and those from `start` on,
-at most `limit`; where there are none yet, it waits for them up to `wait_s` seconds."""
+at most `limit`; where there are none yet, it may wait for them up to `wait_s` seconds."""
+
+IDLE_PAUSE_S: Final = 0.02
+"""After an answer without lines: a source that does not wait is not asked without a break."""
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 10.0
@@ -97,20 +100,23 @@ class RecordingLoop:
         pause_s = FIRST_PAUSE_S
         while not self._closing.is_set():
             try:
-                is_there = self._go_on()
+                found = self._go_on()
             except Exception as error:  # noqa: BLE001 - the loop of a thread; all is logged and told
                 self._fail(error)
-                is_there = False
-            if is_there:
-                pause_s = FIRST_PAUSE_S
-            else:
+                found = None
+            if found is None:
                 self._wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                continue
+            pause_s = FIRST_PAUSE_S
+            if not found:
+                self._wait(IDLE_PAUSE_S)
 
-    def _go_on(self) -> bool:
-        """Fetch and record some lines. False: the ledger is behind what is on record.
+    def _go_on(self) -> int | None:
+        """Fetch and record some lines; returns how many were fetched.
 
-        So it is for a moment when an order manager died, and its successor repeats what it did.
+        None: the ledger is behind what is on record. So it is for a moment when an order manager
+        died, and its successor repeats what it did.
         """
         if self._next is None:
             # The last line on record is fetched again: it tells whether the ledger is the same.
@@ -131,7 +137,8 @@ class RecordingLoop:
         self._status = RecordingStatus(recorded=recorded, total=total, is_told=is_told)
         if total < recorded:
             self._next = None
-        return total >= recorded
+            return None
+        return len(lines)
 
     def _fail(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,15 +22,18 @@ from engine.recording.lines import (
     OrderLine,
     RequestLine,
     SignalLine,
+    TradingLine,
     WithdrawnLine,
     parse_line,
 )
+from engine.trading import records
 from engine.trading.records import (
     NetRecord,
     SignalRecord,
     cancel_line,
     fill_line,
     intent_line,
+    mode_line,
     net_line,
     order_line,
     withdrawal_line,
@@ -82,6 +88,7 @@ fills = st.tuples(
 )
 canceled = st.tuples(times, st.builds(OrderCanceled, texts, texts, texts, texts, times))
 nets = st.builds(NetRecord, times, times, texts, texts, texts, amounts, amounts, amounts, amounts)
+others = st.tuples(times, times, texts, texts)
 
 
 def record_of(line: Line) -> object:
@@ -104,8 +111,8 @@ def record_of(line: Line) -> object:
             ids = line.account, line.order_id, line.symbol
             amounts = line.quantity, line.crossed, line.price, line.fee
             return NetRecord(line.slice, line.time, *ids, *amounts)
-        case WithdrawnLine():
-            return line.slice, line.time, line.instance, line.reason
+        case WithdrawnLine() | TradingLine():
+            return msgspec.structs.astuple(line)
     return intent_record(line)
 
 
@@ -142,19 +149,26 @@ def test_signals_requests_and_cancels_are_read_as_they_were_written(record: Sign
 
 
 @examples(200)
-@given(orders, fills, canceled, nets, st.tuples(times, times, texts, texts))
+@given(orders, fills, canceled, nets, others)
 def test_what_became_of_them_is_read_as_it_was_written(
     order: tuple[int, OrderAccepted, str],
     fill: tuple[int, Fill, Decimal],
     cancel: tuple[int, OrderCanceled],
     net: NetRecord,
-    withdrawal: tuple[int, int, str, str],
+    other: tuple[int, int, str, str],
 ) -> None:
     assert record_of(parse_line(order_line(*order))) == order
     assert record_of(parse_line(fill_line(*fill))) == fill
     assert record_of(parse_line(cancel_line(*cancel))) == cancel
     assert record_of(parse_line(net_line(net))) == net
-    assert record_of(parse_line(withdrawal_line(*withdrawal))) == withdrawal
+    assert record_of(parse_line(withdrawal_line(*other))) == other
+    assert record_of(parse_line(mode_line(*other))) == other
+
+
+def test_every_kind_of_line_can_be_read() -> None:
+    table = re.findall(r"^(\w+) +slice, time", str(records.__doc__), re.MULTILINE)
+    assert {line.__struct_config__.tag for line in get_args(Line)} == set(table)
+    assert len(table) == 9
 
 
 def test_a_confidence_that_is_no_number_is_none() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import ChorusError, StoreError
 from engine.recording import RecordingLoop
-from engine.recording.loop import LONGEST_PAUSE_S, Source
+from engine.recording.loop import IDLE_PAUSE_S, LONGEST_PAUSE_S, Source
 from engine.store import Store
 from tests.engine.recording.ledgers import a_ledger, a_recorder, contents, record_all
 from tests.stores import an_empty_store
@@ -190,6 +190,14 @@ def test_a_source_that_gives_nothing_of_what_it_has_is_an_error(store: Store) ->
     loop = clock.loop = RecordingLoop(a_recorder(store), lambda *_: (5, []), wait=clock)
     loop._run()
     assert "has 5 lines, but none were given from 0 on" in loop.status.error
+
+
+def test_a_source_that_does_not_wait_is_not_asked_without_a_break(store: Store) -> None:
+    clock = Clockwork(3)
+    loop = clock.loop = RecordingLoop(a_recorder(store), growing(5), wait=clock)
+    loop._run()
+    assert clock.waited == [IDLE_PAUSE_S] * 3
+    assert loop.status.recorded == 5
 
 
 def test_it_ends_when_it_is_closed_and_can_be_closed_unstarted(store: Store) -> None:
