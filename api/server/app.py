@@ -7,7 +7,20 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from api.server.problems import add_problems
-from api.server.routes import accounts, backtests, definitions, sessions, strategies, stream
+from api.server.routes import (
+    accounts,
+    alerts,
+    backtests,
+    definitions,
+    fills,
+    orders,
+    portfolio,
+    positions,
+    sessions,
+    strategies,
+    strategy_history,
+    stream,
+)
 from api.server.services import Services
 from api.server.stream import Hub, StreamLimits
 
@@ -42,7 +55,20 @@ def create_app(services: Services, *, streams: StreamLimits | None = None) -> Fa
     app.state.hub = Hub(streams or StreamLimits())
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
-    for room in (sessions, definitions, accounts, strategies, backtests, stream):
+    for room in (
+        sessions,
+        definitions,
+        accounts,
+        strategies,
+        backtests,
+        stream,
+        strategy_history,
+        orders,
+        fills,
+        positions,
+        portfolio,
+        alerts,
+    ):
         every.include_router(room.router)
     app.include_router(every)
     return app

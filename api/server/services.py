@@ -9,10 +9,12 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from engine.access import Caller
+from engine.alerts import Alerts
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
 from engine.events import Broadcaster
+from engine.history import History
 from engine.jobs import Backtests
 from engine.users import AuthenticationError, Users
 
@@ -30,6 +32,8 @@ class Services(msgspec.Struct, frozen=True):
         strategies: What is deployed.
         backtests: What was played for users, and is to be.
         broadcaster: What happens, for all who follow it.
+        history: What strategies did, and what came of it.
+        alerts: What somebody should look at.
     """
 
     users: Users
@@ -39,6 +43,8 @@ class Services(msgspec.Struct, frozen=True):
     strategies: Strategies
     backtests: Backtests
     broadcaster: Broadcaster
+    history: History
+    alerts: Alerts
 
 
 def services_of(request: Request) -> Services:

@@ -19,6 +19,7 @@ from api.service.kept_code import KeptCode
 from api.service.plan import ServicePlan, engine_config
 from api.service.seeds import seed
 from api.service.watch import CandleWatch, StatusWatch
+from engine.alerts import Alerts
 from engine.audit import AuditLog
 from engine.catalog import Catalog, default_folders
 from engine.catalog.built_ins import seed_built_ins
@@ -27,6 +28,7 @@ from engine.catalog.files import StrategyFiles
 from engine.config import RunConfig
 from engine.deployments import Accounts, Served, Strategies
 from engine.events import Broadcaster, EventLog, MemoryEventLog
+from engine.history import History
 from engine.idempotency import Idempotency
 from engine.journal import RunFolder
 from engine.money import instruments_by_symbol
@@ -144,6 +146,8 @@ def running_service(
             strategies=strategies,
             backtests=backtests,
             broadcaster=broadcaster,
+            history=History(store),
+            alerts=Alerts(store, events, now_ms),
             settings=Settings(store, now_ms),
             audit=AuditLog(store),
             idempotency=Idempotency(store, now_ms, secret),

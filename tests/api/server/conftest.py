@@ -14,12 +14,14 @@ from fastapi.testclient import TestClient
 
 from api.server import Services, create_app
 from engine.access import Caller
+from engine.alerts import Alerts
 from engine.catalog import default_folders
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
 from engine.events import Broadcaster, MemoryEventLog
+from engine.history import History
 from engine.jobs import BacktestLimits, Backtests, Datasets
 from engine.users import Hasher, Users
 from tests.stores import an_empty_store
@@ -74,6 +76,8 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
                 limits=BacktestLimits(candles=20_000),
             ),
             broadcaster=broadcaster,
+            history=History(store),
+            alerts=Alerts(store, log, clock),
         )
 
 
