@@ -13,6 +13,7 @@ from engine.alerts import Alerts
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
+from engine.deployments.subscriptions import Subscriptions
 from engine.events import Broadcaster
 from engine.history import History
 from engine.jobs import Backtests
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True):
         definitions: What strategies are made from.
         accounts: Where they trade.
         strategies: What is deployed.
+        subscriptions: Who follows it.
         backtests: What was played for users, and is to be.
         broadcaster: What happens, for all who follow it.
         history: What strategies did, and what came of it.
@@ -41,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
     definitions: Definitions
     accounts: Accounts
     strategies: Strategies
+    subscriptions: Subscriptions
     backtests: Backtests
     broadcaster: Broadcaster
     history: History

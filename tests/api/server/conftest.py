@@ -20,6 +20,7 @@ from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Served, Strategies
+from engine.deployments.subscriptions import Subscriptions
 from engine.events import Broadcaster, MemoryEventLog
 from engine.history import History
 from engine.jobs import BacktestLimits, Backtests, Datasets
@@ -66,6 +67,7 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
                 served=lambda: Served(STREAMS, {}),
                 clock=clock,
             ),
+            subscriptions=Subscriptions(store, catalog=lambda: files.catalog, clock=clock),
             backtests=Backtests(
                 store,
                 definitions,
