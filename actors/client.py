@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.deployment import Deployment
-from actors.services import call, call_service
+from actors.services import CONTROL_TIMEOUT_S, call, call_service
 from engine.config import Isolation, StrategyConfig
 from engine.instance import Command, Pause, Resume, Update
 from engine.report import EngineExtract, StrategyOutcome
 from engine.status import EngineStatus
+from engine.trading import AccountState, Registration, TradingMode
 from engine.types import Candle
 
 __all__ = ["EngineClient"]
@@ -27,6 +28,7 @@ class EngineClient:
 
     def __init__(self, manager: Any) -> None:
         self._manager = manager
+        self._orders: Any = None
 
     def status(self) -> EngineStatus:
         """Return the state of everything as last heard."""
@@ -93,6 +95,51 @@ class EngineClient:
     def restart(self, strategy_id: str) -> None:
         """Start a strategy afresh, whatever its state; its position carries over."""
         call(self._manager.restart_strategy.remote(strategy_id), _START_STRATEGY_TIMEOUT_S)
+
+    def register(self, registrations: Sequence[Registration]) -> None:
+        """Let followers of strategies take part; those that do already stay as they are."""
+        call_service(self._order_manager().register, list(registrations))
+
+    def withdraw(self, ids: Sequence[str], reason: str) -> None:
+        """Take followers out: their working entries are cancelled, their protection stays."""
+        call_service(self._order_manager().withdraw, list(ids), reason)
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        """Let an account, or all, trade (``running``), only get out (``reduce``) or ``halted``."""
+        call_service(self._order_manager().set_trading, mode, account)
+
+    def trading(self) -> dict[str, TradingMode]:
+        """Return every mode other than ``running`` by account; an empty id stands for all."""
+        modes: dict[str, TradingMode] = call_service(self._order_manager().trading)
+        return modes
+
+    def account_states(self) -> list[AccountState]:
+        """Return balance, equity and so on per account and currency."""
+        states: list[AccountState] = call_service(self._order_manager().account_states)
+        return states
+
+    def ledger_lines(self, start: int, limit: int, wait_s: float) -> tuple[int, list[bytes]]:
+        """Return how many lines the ledger has, and those from `start` on, `limit` at most.
+
+        Args:
+            start: Number of the first one wanted, from 0; the same for good.
+            limit: How many at most.
+            wait_s: How long to wait for line `start`.
+        """
+        found: tuple[int, list[bytes]] = call_service(
+            self._order_manager().ledger_lines,
+            start,
+            limit,
+            wait_s,
+            timeout_s=CONTROL_TIMEOUT_S + wait_s,
+        )
+        return found
+
+    def _order_manager(self) -> Any:
+        """Return the order manager; asking it directly keeps no thread of the manager waiting."""
+        if self._orders is None:
+            self._orders = call_service(self._manager.order_manager)
+        return self._orders
 
     def stop_engine(self) -> None:
         """Stop the feed; what is published is still decided."""

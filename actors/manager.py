@@ -302,6 +302,11 @@ class StrategyManager:
         self._require_open()
         return self._core.facts.streams
 
+    def order_manager(self) -> Any:
+        """Return the order manager, for those who have much to ask it."""
+        self._require_open()
+        return self._core.orders.handle
+
     def candles(self, stream: str, limit: int, before_ms: int | None) -> list[Candle]:
         """Return the newest candles of a stream, oldest first.
 

@@ -39,7 +39,7 @@ from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
 from engine.sequencing.coordinator import Coordinator
 from engine.spool import Spool
-from engine.trading import EVERYWHERE, Ledger, OrderManager, Registration, TradingMode
+from engine.trading import EVERYWHERE, AccountState, Ledger, OrderManager, Registration, TradingMode
 from engine.types import MarketSlice
 
 __all__ = [
@@ -327,6 +327,10 @@ class OrderManagerActor:
 
     def _manager_modes(self) -> dict[str, TradingMode]:
         return self._manager.trading()
+
+    def account_states(self) -> list[AccountState]:
+        """Return balance, equity and so on per account and currency."""
+        return self._ask(lambda: self._manager.account_states())  # noqa: PLW0108 - made by `open`
 
     def ledger_lines(self, start: int, limit: int, wait_s: float) -> tuple[int, list[bytes]]:
         """Return lines of the ledger; no crash undoes what was returned once.

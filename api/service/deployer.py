@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
@@ -13,15 +12,12 @@ from engine.catalog import Catalog, LoadedType
 from engine.config import StrategyConfig
 from engine.deployments import Strategies, configured
 from engine.deployments.strategies import Desired
-from engine.errors import ChorusError, PluginError
+from engine.errors import PluginError
 from engine.store import Account, Strategy
 
 __all__ = ["Deployer"]
 
 _log = logging.getLogger(__name__)
-
-_EVERY_S: Final = 5.0
-"""Between two looks when nobody says that something has changed: another process may have."""
 
 _AT_ONCE: Final = 200
 """Strategies told of in one call."""
@@ -38,7 +34,6 @@ class Deployer:
         catalog: The strategy types there are now.
         deploy: Tells the engine; returns by id why some could not be taken over.
         keep: Returns a file with the present code of a type that does not change any more.
-        changed: Set by whoever has changed what is on record.
     """
 
     def __init__(
@@ -48,7 +43,6 @@ class Deployer:
         deploy: Callable[[Sequence[Deployment]], Mapping[str, str]],
         *,
         keep: Callable[[LoadedType], Path],
-        changed: threading.Event | None = None,
     ) -> None:
         self._strategies = strategies
         self._catalog = catalog
@@ -56,21 +50,6 @@ class Deployer:
         self._keep = keep
         self._told: dict[str, int] = {}
         self._refused: dict[str, str] = {}
-        self._changed = changed or threading.Event()
-        self._closing = False
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Go on by itself from here on."""
-        self._thread = threading.Thread(target=self._run, name="chorus-deployer", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the thread; waits for it."""
-        self._closing = True
-        self._changed.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def refusal(self, strategy_id: str) -> str:
         """Return why the engine has not taken a strategy over; empty if it has, or will soon."""
@@ -129,16 +108,3 @@ class Deployer:
         if self._refused.get(name) != why:
             _log.warning("strategy %r: not taken over by the engine: %s", name, why)
         self._refused[name] = why
-
-    def _run(self) -> None:
-        is_away = False
-        while not self._closing:
-            try:
-                self.round()
-                is_away = False
-            except ChorusError as error:
-                if not is_away:
-                    _log.warning("strategies are not brought to the engine: %s", error)
-                is_away = True
-            self._changed.wait(_EVERY_S)
-            self._changed.clear()

@@ -1,10 +1,9 @@
-"""Puts the running service together: store, engine, what is deployed, events and the API."""
+"""Puts the running service together: what it stands on, the engine, and all that goes between."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
+import hashlib
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -14,32 +13,31 @@ from actors.state import open_run_folder
 from actors.tap import CandleTap
 from api.backtests.serving import served_backtests
 from api.server import Services
+from api.service.bots import BotDeployer
 from api.service.deployer import Deployer
+from api.service.ground import Feed, Ground, now_ms, open_ground
 from api.service.kept_code import KeptCode
 from api.service.plan import ServicePlan, engine_config
+from api.service.rounds import Rounds
 from api.service.seeds import seed
 from api.service.watch import CandleWatch, StatusWatch
+from api.service.window import EngineWindow
 from engine.alerts import Alerts
 from engine.audit import AuditLog
-from engine.catalog import Catalog, default_folders
-from engine.catalog.built_ins import seed_built_ins
-from engine.catalog.definitions import Definitions
-from engine.catalog.files import StrategyFiles
+from engine.catalog import Catalog
+from engine.catalog.exchange import Exchange
+from engine.catalog.signing import Signer
 from engine.config import RunConfig
-from engine.deployments import Accounts, Served, Strategies
-from engine.events import Broadcaster, EventLog, MemoryEventLog
+from engine.deployments import Served
+from engine.events import Broadcaster
 from engine.history import History
 from engine.idempotency import Idempotency
 from engine.journal import RunFolder
 from engine.money import instruments_by_symbol
+from engine.recording import Recorder, RecordingLoop
 from engine.settings import Settings
-from engine.store import Store
-from engine.store.store import DEFAULT_FILE
-from engine.users import Users, secret_of
 
 __all__ = ["RunningService", "running_service"]
-
-_EVENTS_AT_THE_END_S = 5.0
 
 
 class RunningService(msgspec.Struct, frozen=True):
@@ -58,11 +56,6 @@ class RunningService(msgspec.Struct, frozen=True):
     notices: list[str]
 
 
-def now_ms() -> int:
-    """Return milliseconds UTC."""
-    return time.time_ns() // 1_000_000
-
-
 @contextlib.contextmanager
 def running_service(
     plan: ServicePlan, *, stop: Callable[[], bool], say: Callable[[str], None]
@@ -78,80 +71,20 @@ def running_service(
         ConfigError: It cannot be started like this.
         ChorusError: It cannot be started, or `stop` said so.
     """
-    config = engine_config(plan)
+    config, feed = engine_config(plan), Feed()
     with contextlib.ExitStack() as stack:
-        plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         say("opening the store")
-        store = stack.enter_context(Store.open(plan.store or plan.folder / DEFAULT_FILE))
-        secret = secret_of(plan.folder)
-        users = Users(store, now_ms, secret)
-        files = StrategyFiles(store, default_folders(plan.plugin_folders), now_ms)
-        files.sync()
-        definitions = Definitions(store, lambda: files.catalog, now_ms)
-        seed_built_ins(definitions, files.catalog)
-        events = _event_log(plan, stack)
-        folder = _run_folder(plan, config)
-        stack.enter_context(folder)
+        ground = open_ground(plan, feed, stack)
+        folder = stack.enter_context(_run_folder(plan, config))
         say("starting the engine")
         engine = stack.enter_context(
             running_engine(config, Catalog({}, []), replay=plan.replay, state=folder, stop=stop)
         )
-        served = Served(
-            frozenset(engine.client.streams()), instruments_by_symbol(config.instruments)
-        )
-        accounts = Accounts(store, now_ms)
-        changed = threading.Event()
-        strategies = Strategies(
-            store,
-            definitions,
-            catalog=lambda: files.catalog,
-            served=lambda: served,
-            clock=now_ms,
-            on_change=lambda _: changed.set(),
-        )
-        admin_key = users.ensure_admin()
-        notices = seed(plan.config, users, accounts, strategies)
-        deployer = Deployer(
-            strategies,
-            lambda: files.catalog,
-            engine.client.deploy,
-            keep=KeptCode(plan.folder / "code").keep,
-            changed=changed,
-        )
-        deployer.start()
-        stack.callback(deployer.close)
-        tap = CandleTap(engine.endpoints)
-        stack.callback(tap.close)
-        status = StatusWatch(engine.client.status, events, strategies.owner_of)
-        for watch in (CandleWatch(tap, events), status):
-            watch.start()
-            stack.callback(watch.close)
-        backtests = stack.enter_context(
-            served_backtests(
-                plan.folder / "candles",
-                store=store,
-                definitions=definitions,
-                catalog=lambda: files.catalog,
-                events=events,
-                clock=now_ms,
-            )
-        )
-        broadcaster = Broadcaster(events)
-        stack.callback(broadcaster.close)
-        services = Services(
-            users=users,
-            files=files,
-            definitions=definitions,
-            accounts=accounts,
-            strategies=strategies,
-            backtests=backtests,
-            broadcaster=broadcaster,
-            history=History(store),
-            alerts=Alerts(store, events, now_ms),
-            settings=Settings(store, now_ms),
-            audit=AuditLog(store),
-            idempotency=Idempotency(store, now_ms, secret),
-        )
+        streams = frozenset(engine.client.streams())
+        feed.served = Served(streams, instruments_by_symbol(config.instruments))
+        admin_key = ground.users.ensure_admin()
+        notices = seed(plan.config, ground.users, ground.accounts, ground.strategies)
+        services = _connect(plan, ground, engine, folder, stack)
         yield RunningService(services, engine, admin_key, notices)
         say("stopping")
 
@@ -163,13 +96,65 @@ def _run_folder(plan: ServicePlan, config: RunConfig) -> RunFolder:
     )
 
 
-def _event_log(plan: ServicePlan, stack: contextlib.ExitStack) -> EventLog:
-    log: EventLog
-    if plan.redis:
-        from engine.events.redis_log import RedisEventLog  # noqa: PLC0415 - seldom needed
+def _connect(
+    plan: ServicePlan,
+    ground: Ground,
+    engine: RunningEngine,
+    folder: RunFolder,
+    stack: contextlib.ExitStack,
+) -> Services:
+    """Bring what is deployed to the engine, and what it does to the store and the event log."""
+    client, store, events = engine.client, ground.store, ground.events
+    recording = RecordingLoop(
+        Recorder(store, events, ground.ownership.of, now_ms, run_id=_run_id(folder)),
+        client.ledger_lines,
+    )
+    deployer = Deployer(
+        ground.strategies,
+        lambda: ground.files.catalog,
+        client.deploy,
+        keep=KeptCode(plan.folder / "code").keep,
+    )
+    bots = BotDeployer(ground.subscriptions, client, folder.path)
+    tap = CandleTap(engine.endpoints)
+    stack.callback(tap.close)
+    candles = CandleWatch(tap, events)
+    status = StatusWatch(client.status, events, ground.ownership.of)
+    rounds = Rounds([deployer.round, bots.round], ground.changed)
+    for thread in (recording, candles, status, rounds):
+        thread.start()
+        stack.callback(thread.close)
+    backtests = stack.enter_context(
+        served_backtests(
+            plan.folder / "candles",
+            store=store,
+            definitions=ground.definitions,
+            catalog=lambda: ground.files.catalog,
+            events=events,
+            clock=now_ms,
+        )
+    )
+    broadcaster = Broadcaster(events)
+    stack.callback(broadcaster.close)
+    return Services(
+        engine=EngineWindow(client, status, deployer),
+        users=ground.users,
+        files=ground.files,
+        definitions=ground.definitions,
+        exchange=Exchange(store, ground.definitions, Signer.of_folder(plan.folder), now_ms),
+        accounts=ground.accounts,
+        strategies=ground.strategies,
+        subscriptions=ground.subscriptions,
+        backtests=backtests,
+        broadcaster=broadcaster,
+        history=History(store, marks=lambda: candles.marks),
+        alerts=Alerts(store, events, now_ms),
+        settings=Settings(store, now_ms),
+        audit=AuditLog(store),
+        idempotency=Idempotency(store, now_ms, ground.secret),
+    )
 
-        log = RedisEventLog(plan.redis, now_ms=now_ms)
-    else:
-        log = MemoryEventLog(now_ms=now_ms)
-    stack.callback(log.close, _EVENTS_AT_THE_END_S)
-    return log
+
+def _run_id(folder: RunFolder) -> str:
+    """Return what tells this run from any other: its manifest says when it was begun, and how."""
+    return hashlib.sha256(folder.manifest.encode()).hexdigest()[:16]

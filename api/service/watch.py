@@ -6,14 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from engine.errors import ChorusError
 from engine.events import EventLog
+from engine.money import canonical_symbol, to_decimal
+from engine.recording import Whose
 from engine.status import EngineStatus, StrategyStatus
-from engine.types import Candle
+from engine.types import Candle, StreamId
 
 __all__ = ["CandleWatch", "StatusWatch", "Tap"]
 
@@ -80,7 +83,7 @@ class StatusWatch(_Watch):
     Args:
         status: Asks the engine.
         events: Where it is published.
-        owner: Returns whose a strategy is; None: nobody's that is on record.
+        whose: Tells whose a strategy is; None: nobody's that is on record.
 
     Attributes:
         newest: The engine as last seen; None before the first time.
@@ -90,12 +93,12 @@ class StatusWatch(_Watch):
         self,
         status: Callable[[], EngineStatus],
         events: EventLog,
-        owner: Callable[[str], str | None],
+        whose: Whose,
     ) -> None:
         super().__init__("chorus-status")
         self._status = status
         self._events = events
-        self._owner = owner
+        self._whose = whose
         self._known: dict[str, StrategyStatus] = {}
         self.newest: EngineStatus | None = None
 
@@ -121,14 +124,14 @@ class StatusWatch(_Watch):
         return max(_EVERY_S, len(known) * _S_PER_STRATEGY, 5 * took_s)
 
     def _publish(self, status: StrategyStatus, *, is_new_state: bool) -> None:
-        owner = self._owner(status.id)
+        owner = self._whose(status.id)
         if owner is None:
             return
         data: dict[str, Any] = msgspec.to_builtins(status)
         if is_new_state:
             state = {"strategy": status.id, "status": status.status, "cause": status.cause}
-            self._events.publish("status", state, strategy_id=status.id, owner_id=owner)
-        self._events.publish("metrics", data, strategy_id=status.id, owner_id=owner)
+            self._events.publish("status", state, strategy_id=status.id, owner_id=owner.owner_id)
+        self._events.publish("metrics", data, strategy_id=status.id, owner_id=owner.owner_id)
 
 
 class CandleWatch(_Watch):
@@ -139,14 +142,14 @@ class CandleWatch(_Watch):
         events: Where they are published.
 
     Attributes:
-        marks: The newest close by ``venue:symbol``.
+        marks: The newest close by symbol, quote currency.
     """
 
     def __init__(self, tap: Tap, events: EventLog) -> None:
         super().__init__("chorus-candles")
         self._tap = tap
         self._events = events
-        self.marks: dict[str, float] = {}
+        self.marks: dict[str, Decimal] = {}
 
     def look(self) -> float:
         """Publish what has come; waits for it a moment."""
@@ -154,7 +157,8 @@ class CandleWatch(_Watch):
         if len(candles) > _NEWEST_ONLY_BEYOND:
             candles = list({candle.stream: candle for candle in candles}.values())
         for candle in candles:
-            self.marks[candle.stream.rpartition(":")[0]] = candle.close
+            symbol = canonical_symbol(StreamId.parse(candle.stream).symbol)
+            self.marks[symbol] = to_decimal(candle.close)
             self._events.publish(f"candles:{candle.stream}", _shown(candle))
         return 0.0
 

@@ -108,7 +108,6 @@ class Strategies:
         self._served = served
         self._clock = clock
         self._on_change = on_change
-        self._owners: dict[str, str] = {}  # they never change
 
     # ------------------------------------------------------------------ reading
 
@@ -167,14 +166,6 @@ class Strategies:
         with self._store.read() as session:
             rows = session.execute(select(Strategy.id, Strategy.version)).all()
         return {row.id: row.version for row in rows}
-
-    def owner_of(self, strategy_id: str) -> str | None:
-        """Return whose a strategy is, also a deleted one; None: there never was one of that id."""
-        if strategy_id not in self._owners:
-            with self._store.read() as session:
-                rows = session.execute(select(Strategy.id, Strategy.owner_id)).all()
-            self._owners = {row.id: row.owner_id for row in rows}
-        return self._owners.get(strategy_id)
 
     def deployed(self, ids: Sequence[str]) -> list[tuple[Strategy, Account]]:
         """Return strategies, deleted ones too, each with its account, the oldest first.

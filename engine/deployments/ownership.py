@@ -1,0 +1,71 @@
+"""Whose are strategies and bots, for whoever reports what they do."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import select
+
+from engine.recording import Owner
+from engine.store import Store, Strategy, Subscription
+
+__all__ = ["Ownership"]
+
+
+class Ownership:
+    """Answers from memory; reads the store when somebody is not known, or something has changed.
+
+    Deleted ones are known, too: they may still have fills. May be shared by threads.
+
+    Args:
+        store: Where strategies and subscriptions are on record.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._owners: dict[str, Owner] = {}
+        self._is_stale = True
+
+    def changed(self) -> None:
+        """Note that there may be more to know."""
+        self._is_stale = True
+
+    def of(self, instance: str) -> Owner | None:
+        """Return whose a strategy or a bot is; None: nobody knows.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        if self._is_stale:
+            with self._lock:
+                self._is_stale = False
+                try:
+                    self._owners = self._read()
+                except BaseException:
+                    self._is_stale = True
+                    raise
+        return self._owners.get(instance)
+
+    def _read(self) -> dict[str, Owner]:
+        with self._store.read() as session:
+            strategies = session.execute(
+                select(Strategy.id, Strategy.owner_id, Strategy.account_id, Strategy.visibility)
+            ).all()
+            bots = session.execute(
+                select(
+                    Subscription.id,
+                    Subscription.strategy_id,
+                    Subscription.owner_id,
+                    Subscription.account_id,
+                )
+            ).all()
+        owners = {
+            row.id: Owner(
+                row.id, row.owner_id, row.account_id, "" if row.visibility == "public" else None
+            )
+            for row in strategies
+        }
+        for bot in bots:
+            owners[bot.id] = Owner(bot.strategy_id, bot.owner_id, bot.account_id)
+        return owners
