@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from engine.config import StrategyConfig
+from engine.config import AccountConfig, RiskConfig, StrategyConfig
 from engine.errors import JournalError
 from engine.instance.commands import Pause, Update
 from engine.journal import JournalFile, OrderJournal
@@ -26,6 +27,8 @@ from engine.sequencing.records import (
     Rejoined,
     Traded,
     Withdrawn,
+    registered,
+    registration_of,
 )
 from engine.trading import Registration, TradingMode
 from engine.types import (
@@ -110,6 +113,31 @@ def test_an_unknown_record_type_names_its_index(tmp_path: Path) -> None:
         file.commit()
         with pytest.raises(JournalError, match="record 0 is intact but cannot be read"):
             list(OrderJournal(file).records())
+
+
+def test_a_registration_of_before_there_were_followers_is_read(tmp_path: Path) -> None:
+    text = '{"id": "a", "type": "RULES", "symbol": "A/B", "timeframe": "1m"}'
+    with opened(tmp_path / "j") as file:
+        file.append(msgspec.msgpack.encode(["Registered", 4, 3, text]))
+        file.commit()
+        (record,) = OrderJournal(file).records()
+    assert record == Registered(4, 3, text)
+    found = registration_of(record)
+    assert (found.strategy.id, found.account, found.follows) == ("a", None, "")
+
+
+def test_a_registration_comes_back_with_its_account(tmp_path: Path) -> None:
+    leader = StrategyConfig.model_validate(
+        {"id": "a", "type": "EMA_CROSS", "symbol": "A/B", "timeframe": "1m"}
+    )
+    account = AccountConfig.model_validate({"id": "mine", "balances": {"B": "10.50"}})
+    risk = RiskConfig(stop_loss=Decimal("0.020"))
+    follower = Registration.of_follower("f", leader, account, capital=Decimal("7.1"), risk=risk)
+    with OrderJournal(opened(tmp_path / "j")) as journal:
+        journal.add(registered(4, 3, follower))
+        journal.commit()
+        (record,) = journal.records()
+    assert registration_of(record) == follower
 
 
 class Decider:

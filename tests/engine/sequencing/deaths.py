@@ -145,4 +145,5 @@ class Deaths:
             answers.clear()
         for host in list(network.coordinator.members()):
             self.kill_runner(host)
+        network.operating.forget_lost()
         return True

@@ -21,6 +21,7 @@ from engine.trading import Ledger, OrderManager, Registration
 from engine.types import MarketSlice
 from tests.engine.sequencing.changes import Changes
 from tests.engine.sequencing.deaths import Deaths
+from tests.engine.sequencing.operating import Operating
 from tests.engine.sequencing.oracle import instance_of, market_of
 
 Runner = InstanceRunner | HostRunner[Instance]
@@ -48,6 +49,7 @@ class Network:
             records lose their end. Not together with `moves`, `leaves` and `late`.
         leaves: How probable it is that an instance leaves, per step; it comes back later.
         repeats: How probable it is that a message comes once more, before any newer one.
+        operates: How probable it is that a follower comes or goes, or trading is halted, per step.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Network:
         disasters: float = 0.0,
         leaves: float = 0.0,
         repeats: float = 0.2,
+        operates: float = 0.0,
     ) -> None:
         self.config, self.catalog, self.market = config, catalog, market_of(config)
         self.orders_given, self.repeats = orders_given, repeats
@@ -78,6 +81,7 @@ class Network:
         self.deaths = Deaths(self, kills=kills, stores=stores, disasters=disasters)
         absent = [name for name in self.strategies if name in late]
         self.changes = Changes(self, moves=moves, leaves=leaves, absent=absent)
+        self.operating = Operating(self, operates)
         self.may_be_refused = bool(kills or moves or leaves or disasters or late)
         # As in a run: every event comes out of a file when it is told again.
         self.spool = Spool(Path(tempfile.gettempdir()))
@@ -116,7 +120,7 @@ class Network:
         return self.epochs[host]
 
     def new_manager(self) -> OrderManager:
-        ledger = Ledger(spool=self.spool)
+        ledger = Ledger(spool=self.spool, tail=True)
         return OrderManager(self.config, base_streams=self.market.base_streams, ledger=ledger)
 
     def start(self, host: str, epoch: int) -> None:
@@ -270,8 +274,9 @@ class Network:
 
     def play(self) -> None:
         steps = [self.publish, self.manage, *[self.run_some] * len(self.strategies)]
-        changes, deaths = self.changes, self.deaths
+        changes, deaths, operating = self.changes, self.deaths, self.operating
         steps += [deaths.maybe_kill, deaths.maybe_store, deaths.maybe_lose_everything]
+        steps += [operating.maybe_operate, operating.read_along]
         steps += [changes.maybe_move, changes.maybe_join, changes.maybe_leave, changes.carry_out]
         idle = 0
         while changes.absent or self.coordinator.decided < self.last:
@@ -293,6 +298,7 @@ class Network:
                 while self.to_manager[host]:
                     self.coordinator.on_answer(self.to_manager[host].popleft())
             is_busy |= self.advance()
+        self.operating.read_along()
         for host, release in self.coordinator.farewell():
             self.runners[host].release(release)
             assert self.runners[host].matched == self.last

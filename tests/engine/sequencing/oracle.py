@@ -12,7 +12,16 @@ from engine.instance import Instance, build
 from engine.market import Market, open_market
 from engine.money import instruments_by_symbol
 from engine.sequencing import SliceCommand
-from engine.sequencing.records import Commanded, Joined, Left, Record, Registered, registration_of
+from engine.sequencing.records import (
+    Commanded,
+    Joined,
+    Left,
+    Record,
+    Registered,
+    Traded,
+    Withdrawn,
+    registration_of,
+)
 from engine.trading import Ledger, OrderManager
 from engine.types import Candle, Decision, MarketSlice, OrderEvent
 
@@ -135,6 +144,11 @@ class Retelling:
             record, commands = changes.popleft()
             if isinstance(record, Registered):
                 self.manager.register(registration_of(record))
+            elif isinstance(record, Withdrawn):
+                for name in record.ids:
+                    assert not self.manager.withdraw(name, record.reason)
+            elif isinstance(record, Traded):
+                self.manager.set_trading(record.mode, record.account)
             elif isinstance(record, Left):
                 for name in record.instances:
                     self.told[name].leave()
@@ -145,7 +159,7 @@ class Retelling:
                     self.told[name].join(instance, matched + 1, commands[name])
 
 
-Change = tuple[Joined | Left | Registered, dict[str, list[SliceCommand]]]
+Change = tuple[Joined | Left | Registered | Withdrawn | Traded, dict[str, list[SliceCommand]]]
 
 
 def changes_of(records: Iterable[Record]) -> Iterator[Change]:
@@ -159,6 +173,6 @@ def changes_of(records: Iterable[Record]) -> Iterator[Change]:
             commands: dict[str, list[SliceCommand]] = {name: [] for name in record.instances}
             present |= commands
             found.append((record, commands))
-        elif isinstance(record, Left | Registered):
+        elif isinstance(record, Left | Registered | Withdrawn | Traded):
             found.append((record, {}))
     yield from found

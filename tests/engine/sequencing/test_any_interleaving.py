@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.backtest import Backtest
 from engine.catalog import Catalog
 from engine.config import RunConfig
+from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.records import Registered, Traded, Withdrawn
+from engine.trading import Ledger, Registration
 from tests.engine.sequencing.network import Network, Placement
 from tests.engine.sequencing.oracle import Obedient, Retelling, market_of, sequential
 from tests.engine.sequencing.runs import LATE, a_run, a_run_on_files
@@ -111,6 +117,8 @@ DISTURBED: dict[str, dict[str, Any]] = {
         "stores": 0.3,
         "disasters": 0.02,
     },
+    "followers and halts": {"moves": 0.03, "leaves": 0.03, "operates": 0.05, "stores": 0.2},
+    "followers and records that are lost": {"kills": 0.02, "operates": 0.05, "disasters": 0.02},
 }
 
 
@@ -132,9 +140,64 @@ def test_whatever_happens_everything_is_as_in_a_sequential_run_that_is_told_the_
     if "stores" in chances:
         assert network.counts["used"]
     told = assert_as_sequential(network)
+    assert b"".join(network.operating.read) == written(network.manager.ledger)
+    if "operates" in chances:
+        assert network.operating.counts["follow"]
     if by == "commands and late joins":
         assert sum(each.obeyed for each in told.values()) > 10
         assert any(each.joined for each in told.values())
+
+
+def written(ledger: Ledger) -> bytes:
+    """Return all lines of a ledger, as its hash has them."""
+    lines = b"".join(ledger.lines_from(0, ledger.lines))
+    assert hashlib.sha256(lines).hexdigest() == ledger.sha256()
+    return lines
+
+
+@pytest.mark.parametrize("policy", ["independent", "net"])
+@examples(3, fewest=1)
+@given(seed=seeds)
+def test_the_records_give_the_same_ledger_again_at_whatever_place_they_end(
+    policy: str, catalog: Catalog, seed: int
+) -> None:
+    network = played(policy, "dedicated", catalog, seed, operates=0.05)
+    network.finish()
+    lines, records = written(network.manager.ledger), network.deaths.memory.records
+    operated = [n for n, r in enumerate(records) if isinstance(r, Registered | Withdrawn | Traded)]
+    cuts = {len(records), *operated[-12:], *network.random.sample(range(len(records)), 12)}
+    for cut in sorted(cuts):
+        manager = network.new_manager()
+        again = Coordinator(manager, reign=1)
+        again.restore(network.published, records[:cut])
+        assert again.lines == manager.ledger.lines
+        assert lines.startswith(written(manager.ledger))
+    assert manager.trading() == network.manager.trading()
+    assert manager.account_states() == network.manager.account_states()
+    assert written(manager.ledger) == lines
+
+
+@policies
+def test_followers_of_real_strategies_do_what_these_do(policy: str, catalog: Catalog) -> None:
+    config = a_run(policy)
+    alone, backtest = sequential(config, catalog), Backtest(config, catalog, market_of(config))
+    account = config.accounts[0].model_copy(update={"id": "other"})
+    names = [strategy.id for strategy in config.strategies]
+    for strategy in config.strategies:
+        follower = Registration.of_follower(
+            f"~{strategy.id}", strategy, account, leverage=strategy.leverage, risk=strategy.risk
+        )
+        backtest.manager.register(follower)
+    assert backtest.run(every=10_000, watch=lambda: True)
+    ledger = backtest.manager.ledger
+    for name in names:
+        assert ledger.sha256_of(name) == alone.manager.ledger.sha256_of(name)
+        theirs = [msgspec.structs.asdict(record.fill) for record in ledger.fills(f"~{name}")]
+        assert [
+            {**fill, **{k: fill[k][1:] for k in ("instance", "fill_id", "order_id")}}
+            for fill in theirs
+        ] == [msgspec.structs.asdict(record.fill) for record in ledger.fills(name)]
+        assert theirs or name in LATE
 
 
 def assert_as_sequential(network: Network) -> dict[str, Obedient]:

@@ -11,7 +11,7 @@ from engine.errors import ChorusError
 from engine.instance import Pause
 from engine.sequencing import Answer, Past, Release, SliceCommand, SliceDecision, SliceEvent
 from engine.sequencing.coordinator import Coordinator
-from engine.sequencing.records import Record, Recorder
+from engine.sequencing.records import Reached, Record, Recorder, Traded, Withdrawn
 from engine.trading import Registration, TradingMode
 from engine.types import Decision, MarketSlice, OrderEvent
 from tests.engine.sequencing.scripted import MINUTE, OTHER, STREAM, canceled, candle
@@ -26,13 +26,14 @@ class Desk:
     def __init__(self) -> None:
         self.decided: list[tuple[int, list[str]]] = []
         self.withdrawn: list[str] = []
+        self.modes: list[tuple[str, str]] = []
         self.matching: dict[int, list[OrderEvent]] = {}
 
     def register(self, registration: Registration, /) -> None:
         raise NotImplementedError
 
     def set_trading(self, mode: TradingMode, account: str, /) -> None:
-        raise NotImplementedError
+        self.modes.append((mode, account))
 
     def withdraw(self, instance: str, reason: str, /) -> list[OrderEvent]:
         self.withdrawn.append(instance)
@@ -282,3 +283,42 @@ def test_nobody_joins_before_a_place_that_others_were_told_of() -> None:
     again = stage.restored()
     assert (again.matched, again.decided) == (2, 1)
     assert again.join("other", epoch=1, instances={"c": [STREAM]}) == 3
+
+
+def test_what_can_be_read_of_the_ledger_is_on_record() -> None:
+    stage = Stage(0)
+    stage.answer(0)
+    stage.coordinator.advance()
+    stage.coordinator.add_slices(stage.slices[:2])
+    stage.desk.lines = 3  # a fill of one without an instance: nobody is released
+    assert stage.coordinator.lines == 0
+    assert stage.coordinator.advance() == []
+    assert stage.coordinator.lines == 3
+    assert stage.notes.records[-1] == Reached(1, 0)
+    stage.coordinator.advance()
+    assert stage.notes.records[-1] == Reached(1, 0), "only what is new is put on record"
+    assert stage.restored().matched == 1
+
+
+def test_those_without_an_instance_are_withdrawn_on_record() -> None:
+    stage = Stage()
+    with pytest.raises(ChorusError, match="'a': takes part in host 'h'; let it leave"):
+        stage.coordinator.withdraw(["c", "a"], "test")
+    assert stage.desk.withdrawn == []
+    stage.coordinator.withdraw(["c", "nobody"], "test")
+    assert stage.desk.withdrawn == ["c"]
+    assert stage.notes.records[-1] == Withdrawn(-1, -1, ["c", "nobody"], "test")
+
+
+def test_modes_of_trading_are_on_record() -> None:
+    stage = Stage()
+    stage.coordinator.set_trading("halted")
+    stage.coordinator.set_trading("reduce", "mine")
+    assert stage.desk.modes == [("halted", ""), ("reduce", "mine")]
+    assert stage.notes.records[-2:] == [
+        Traded(-1, -1, "halted", ""),
+        Traded(-1, -1, "reduce", "mine"),
+    ]
+    desk = Desk()
+    Coordinator(desk, reign=1).restore(stage.slices, stage.notes.records)
+    assert desk.modes == stage.desk.modes
