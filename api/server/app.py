@@ -12,6 +12,8 @@ from api.server.routes import (
     alerts,
     backtests,
     definitions,
+    exchange,
+    files,
     fills,
     orders,
     portfolio,
@@ -58,7 +60,9 @@ def create_app(services: Services, *, streams: StreamLimits | None = None) -> Fa
     for room in (
         sessions,
         definitions,
+        exchange,
         accounts,
+        files,
         strategies,
         backtests,
         stream,

@@ -11,6 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from engine.access import Caller
 from engine.alerts import Alerts
 from engine.catalog.definitions import Definitions
+from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
 from engine.deployments.subscriptions import Subscriptions
@@ -29,6 +30,7 @@ class Services(msgspec.Struct, frozen=True):
         users: Who may sign in.
         files: Strategy files.
         definitions: What strategies are made from.
+        exchange: Takes definitions to and from other installations.
         accounts: Where they trade.
         strategies: What is deployed.
         subscriptions: Who follows it.
@@ -41,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
     users: Users
     files: StrategyFiles
     definitions: Definitions
+    exchange: Exchange
     accounts: Accounts
     strategies: Strategies
     subscriptions: Subscriptions

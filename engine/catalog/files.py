@@ -16,11 +16,11 @@ from engine.access import CHORUS, Caller
 from engine.audit import record
 from engine.catalog.code_checks import check_code
 from engine.catalog.discovery import BrokenPlugin, Catalog, LoadedType, collect, plugin_files
-from engine.errors import NotFoundError
+from engine.errors import ConfigError, NotFoundError
 from engine.store import Store, StrategyFile
 from engine.store.paging import Page, order_of, take_page
 
-__all__ = ["StrategyFiles", "SyncReport"]
+__all__ = ["StrategyFiles", "SyncReport", "file_id"]
 
 _SORTS: Final = {
     "path": StrategyFile.path,
@@ -75,6 +75,17 @@ class StrategyFiles:
         Whoever needs several keeps what it got: the next look makes another catalog.
         """
         return self._catalog
+
+    def type_of(self, name: str) -> LoadedType:
+        """Return a strategy type.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        try:
+            return self._catalog.get(name)
+        except ConfigError as error:
+            raise NotFoundError(str(error)) from error
 
     def get(self, file_id: str) -> StrategyFile:
         """Return what is on record of a file.
@@ -160,9 +171,9 @@ class StrategyFiles:
         unchanged = 0
         for file in files:
             path = str(file)
-            before = known.pop(_id_of(path), None)
+            before = known.pop(file_id(path), None)
             row = StrategyFile(
-                id=_id_of(path),
+                id=file_id(path),
                 path=path,
                 code_hash=loaded[file].code_hash if file in loaded else _hash_of(file),
                 problems={"errors": errors.get(file, [])},
@@ -189,7 +200,8 @@ class StrategyFiles:
         return SyncReport(added, changed, [row.path for row in gone], unusable, unchanged)
 
 
-def _id_of(path: str) -> str:
+def file_id(path: str) -> str:
+    """Return by which id a file is on record."""
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

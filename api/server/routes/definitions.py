@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from api.server.listing import After, Form, IfMatch, Limit, Listing, Moment, View, moment, renamed
@@ -13,9 +13,9 @@ from api.server.problems import CHANGED, responses
 from api.server.services import Asker, Offered
 from engine.catalog.definitions import Change, Draft
 
-__all__ = ["router"]
+__all__ = ["DefinitionView", "router"]
 
-router = APIRouter(prefix="/definitions", tags=["definitions"])
+router = APIRouter(prefix="/admin/strategy/definitions", tags=["definitions"])
 
 
 class NewDefinition(Form):
@@ -39,6 +39,13 @@ class DefinitionChange(Form):
     parameters_schema: dict[str, Any] | None = Field(default=None, alias="schema")
     defaults: dict[str, Any] | None = None
     visibility: Literal["private", "public"] | None = None
+    note: str = Field(default="", max_length=1000)
+
+
+class Rollback(Form):
+    """An earlier version to go back to."""
+
+    to: int = Field(ge=1, le=2**31 - 1, description="Number of the version")
     note: str = Field(default="", max_length=1000)
 
 
@@ -111,7 +118,7 @@ def get_definition(
     return DefinitionView.of(row, response)
 
 
-@router.patch("/{definition_id}", responses=CHANGED)
+@router.post("/{definition_id}/update", responses=CHANGED)
 def update_definition(
     definition_id: str,
     body: DefinitionChange,
@@ -124,6 +131,22 @@ def update_definition(
     fields = body.model_dump(exclude={"parameters_schema"})
     change = Change(**fields, schema=body.parameters_schema)
     row = services.definitions.update(definition_id, change, caller, if_version=version)
+    return DefinitionView.of(row, response)
+
+
+@router.post("/{definition_id}/rollback", responses=CHANGED)
+def roll_back(
+    definition_id: str,
+    body: Rollback,
+    services: Offered,
+    caller: Asker,
+    version: IfMatch,
+    response: Response,
+) -> DefinitionView:
+    """Say again what an earlier version said, as a new version."""
+    row = services.definitions.roll_back(
+        definition_id, body.to, caller, note=body.note, if_version=version
+    )
     return DefinitionView.of(row, response)
 
 
@@ -150,20 +173,11 @@ def list_versions(definition_id: str, services: Offered, caller: Asker) -> list[
 
 
 @router.get("/{definition_id}/versions/{number}", responses=_SEEN)
-def get_version(definition_id: str, number: int, services: Offered, caller: Asker) -> VersionView:
-    """Return one version of a definition."""
-    return VersionView.of(services.definitions.version(definition_id, number, caller))
-
-
-@router.post("/{definition_id}/versions/{number}/rollback", responses=CHANGED)
-def roll_back(
+def get_version(
     definition_id: str,
-    number: int,
+    number: Annotated[int, Path(ge=1, le=2**31 - 1)],
     services: Offered,
     caller: Asker,
-    version: IfMatch,
-    response: Response,
-) -> DefinitionView:
-    """Say again what an earlier version said, as a new version."""
-    row = services.definitions.roll_back(definition_id, number, caller, if_version=version)
-    return DefinitionView.of(row, response)
+) -> VersionView:
+    """Return one version of a definition."""
+    return VersionView.of(services.definitions.version(definition_id, number, caller))

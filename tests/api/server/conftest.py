@@ -18,7 +18,9 @@ from engine.alerts import Alerts
 from engine.catalog import default_folders
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
+from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
+from engine.catalog.signing import Signer
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.subscriptions import Subscriptions
 from engine.events import Broadcaster, MemoryEventLog
@@ -59,6 +61,7 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
             users=Users(store, clock, SECRET, hasher=quick),
             files=files,
             definitions=definitions,
+            exchange=Exchange(store, definitions, Signer(SECRET), clock),
             accounts=Accounts(store, clock),
             strategies=Strategies(
                 store,

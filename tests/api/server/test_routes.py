@@ -10,6 +10,7 @@ from httpx2 import Response
 
 from tests.api.server.conftest import PASSWORD, Ask
 
+DEFINITIONS = "/admin/strategy/definitions"
 EMA = {
     "id": "one",
     "definition": "builtin-ema_cross",
@@ -58,7 +59,7 @@ def test_parameters_are_changed_while_it_runs(ask: Ask) -> None:
             "parameters": {"floor": 30},
         },
     }
-    made = ann.post("/definitions", json=rules)
+    made = ann.post(DEFINITIONS, json=rules)
     assert made.status_code == 201, made.text
     form = {**EMA, "definition": made.json()["id"]}
     assert ann.post("/strategies", json=form).status_code == 201
@@ -70,17 +71,17 @@ def test_parameters_are_changed_while_it_runs(ask: Ask) -> None:
 
 def test_definitions_have_versions(ask: Ask) -> None:
     ann = ask("ann")
-    made = ann.post("/definitions", json={"key": "mine", "strategyType": "EMA_CROSS"}).json()
-    place = f"/definitions/{made['id']}"
-    ann.patch(place, json={"defaults": {"timeframe": "15m"}, "note": "slower"})
-    back = ann.post(f"{place}/versions/1/rollback").json()
+    made = ann.post(DEFINITIONS, json={"key": "mine", "strategyType": "EMA_CROSS"}).json()
+    place = f"{DEFINITIONS}/{made['id']}"
+    ann.post(f"{place}/update", json={"defaults": {"timeframe": "15m"}, "note": "slower"})
+    back = ann.post(f"{place}/rollback", json={"to": 1}).json()
     assert (back["newest"], back["version"]) == (3, 3)
     versions = ann.get(f"{place}/versions").json()
     assert [v["number"] for v in versions] == [3, 2, 1]
     assert ann.get(f"{place}/versions/2").json()["note"] == "slower"
     assert versions[0]["schema"] == versions[2]["schema"]
     assert not ann.post(f"{place}/disable").json()["isEnabled"]
-    keys = [d["key"] for d in ann.get("/definitions?enabled=false").json()["items"]]
+    keys = [d["key"] for d in ann.get(f"{DEFINITIONS}?enabled=false").json()["items"]]
     assert keys == ["mine"]
 
 
@@ -103,12 +104,13 @@ def test_pages_go_on_where_the_one_before_ended(ask: Ask) -> None:
         ("DELETE", "/strategies/one", None),
         ("GET", "/accounts/ann", None),
         ("POST", "/accounts/ann/disable", None),
-        ("GET", "/definitions/{mine}", None),
-        ("PATCH", "/definitions/{mine}", {"name": "x"}),
-        ("POST", "/definitions/{mine}/disable", None),
-        ("GET", "/definitions/{mine}/versions", None),
-        ("GET", "/definitions/{mine}/versions/1", None),
-        ("POST", "/definitions/{mine}/versions/1/rollback", None),
+        ("GET", f"{DEFINITIONS}/{{mine}}", None),
+        ("POST", f"{DEFINITIONS}/{{mine}}/update", {"name": "x"}),
+        ("POST", f"{DEFINITIONS}/{{mine}}/disable", None),
+        ("GET", f"{DEFINITIONS}/{{mine}}/versions", None),
+        ("GET", f"{DEFINITIONS}/{{mine}}/versions/1", None),
+        ("POST", f"{DEFINITIONS}/{{mine}}/rollback", {"to": 1}),
+        ("GET", f"{DEFINITIONS}/{{mine}}/export", None),
     ],
 )
 def test_what_is_somebody_elses_is_not_there_and_nobody_gets_in_without_a_key(
@@ -116,7 +118,7 @@ def test_what_is_somebody_elses_is_not_there_and_nobody_gets_in_without_a_key(
 ) -> None:
     ann, bob = ask("ann"), ask("bob")
     ann.post("/strategies", json=EMA)
-    mine = ann.post("/definitions", json={"key": "mine", "strategyType": "EMA_CROSS"}).json()["id"]
+    mine = ann.post(DEFINITIONS, json={"key": "mine", "strategyType": "EMA_CROSS"}).json()["id"]
     place = path.format(mine=mine)
     problem(bob.request(method, place, json=body), 404)
     for headers in ({}, {"X-API-Key": "chorus_x_y"}, {"Authorization": "Bearer x"}):
@@ -130,7 +132,7 @@ def test_a_viewer_changes_nothing(ask: Ask) -> None:
     eve = ask("eve", role="viewer")
     problem(eve.post("/strategies", json=EMA), 403)
     problem(eve.post("/accounts", json={"name": "x", "balances": {"USDT": "1"}}), 403)
-    problem(eve.post("/definitions", json={"key": "x", "strategyType": "RULES"}), 403)
+    problem(eve.post(DEFINITIONS, json={"key": "x", "strategyType": "RULES"}), 403)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,8 @@ def test_a_viewer_changes_nothing(ask: Ask) -> None:
         ("/strategies", {"id": "x"}, "body.definition"),
         ("/accounts", {"name": "x", "balances": {"USDT": "NaN"}}, "body.balances.USDT"),
         ("/accounts", {"name": "x", "balances": {"usdt": "1"}}, "balances"),
-        ("/definitions", {"key": "a b", "strategyType": "RULES"}, "key"),
-        ("/definitions", {"key": "a", "strategyType": "RULES", "schema": {"type": 1}}, "schema"),
+        (DEFINITIONS, {"key": "a b", "strategyType": "RULES"}, "key"),
+        (DEFINITIONS, {"key": "a", "strategyType": "RULES", "schema": {"type": 1}}, "schema"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_field(
@@ -161,7 +163,7 @@ def test_what_cannot_be_used_is_refused_with_the_field(
         ("/strategies?limit=x", "query.limit"),
         ("/strategies?after=nonsense", "after: is not what an earlier page"),
         ("/strategies?sort=config", "sort: must be one of"),
-        ("/definitions/x/versions/one", "path.number"),
+        (f"{DEFINITIONS}/x/versions/one", "path.number"),
     ],
 )
 def test_a_bad_question_is_answered_with_what_is_wrong(ask: Ask, path: str, message: str) -> None:
