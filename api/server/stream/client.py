@@ -75,7 +75,6 @@ class Client:
             EventsLostError: The log does not keep what the client asked for.
             EventLogUnavailableError: The log has been away for long.
         """
-        await asyncio.sleep(0)  # others have their turn, also when there is always more
         due = self._spoke + self._limits.heartbeat_s
         batch = await self.feed.next(min(max(0.0, due - self._loop.time()), at_most_s))
         return None if not batch.events and self._loop.time() >= due else batch

@@ -24,6 +24,8 @@ _AGAIN_S: Final = 0.5
 _GIVE_UP_AFTER: Final = 20
 """Attempts to read a log that is away, half a second apart."""
 
+_PAGE: Final = 256
+
 _NOTHING: Final = Batch([], {})
 
 
@@ -86,7 +88,7 @@ class Feed:
         self._chime = chime
         self._readers = readers
         self._capacity = capacity
-        self._awake = asyncio.Event()
+        self._awake = asyncio.Event()  # also while there is more than was taken
         self._lock = threading.Lock()
         self._subscriber: Subscriber | None = None
         self._is_closed = False
@@ -116,6 +118,7 @@ class Feed:
         interest = Interest(caller=self._caller, topics=topics, strategies=strategies)
         start = after if after is not None else self.position or None
         await self._in_thread(self._replace, interest, start)
+        self._awake.set()
         self.topics, self.strategies = topics, strategies
 
     async def next(self, timeout_s: float) -> Batch:
@@ -126,13 +129,14 @@ class Feed:
             EventsLostError: The log does not keep what the client asked for.
             EventLogUnavailableError: The log has been away for long.
         """
-        batch = await self._take()
-        if not batch.events and not self._awake.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self._awake.wait()
-            batch = await self._take()
-        return batch
+        if not self._awake.is_set():
+            # Not `asyncio.timeout`: that takes as long as all the rest.
+            alarm = self._chime.loop.call_later(timeout_s, self._awake.set)
+            try:
+                await self._awake.wait()
+            finally:
+                alarm.cancel()
+        return await self._take()
 
     def rouse(self) -> None:
         """Let `next` return; for the tasks of its loop."""
@@ -165,20 +169,23 @@ class Feed:
         subscriber = self._subscriber
         if subscriber is None:
             return _NOTHING
-        batch = subscriber.take(reads=False)
-        if batch.events or not subscriber.is_behind:
-            return batch
-        try:
-            batch = await self._in_thread(subscriber.take)
-        except EventLogUnavailableError:
-            self._fails += 1
-            if self._fails >= _GIVE_UP_AFTER:
-                raise
-            await asyncio.sleep(_AGAIN_S)
-        else:
-            self._fails = 0
-        if subscriber.is_behind:
+        batch = subscriber.take(_PAGE, reads=False)
+        if not batch.events and subscriber.is_behind:
+            try:
+                batch = await self._in_thread(subscriber.take, _PAGE)
+            except EventLogUnavailableError:
+                self._fails += 1
+                if self._fails >= _GIVE_UP_AFTER:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                self._fails = 0
+            if subscriber.is_behind:
+                self._awake.set()
+        elif len(batch.events) == _PAGE:
             self._awake.set()
+        if batch.events and self._awake.is_set():
+            await asyncio.sleep(0)  # others have their turn, although there is more
         return batch
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:

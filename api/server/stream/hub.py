@@ -15,6 +15,7 @@ from api.server.services import Services
 from api.server.stream.client import Client
 from api.server.stream.feed import Chime, Feed
 from api.server.stream.limits import StreamLimits
+from api.server.stream.messages import EventTexts
 from api.server.stream.sign_ins import SignIns
 from api.server.stream_errors import ServerStopsError, TooManyStreamsError
 from engine.access import Caller
@@ -30,11 +31,16 @@ class Hub:
 
     Args:
         limits: How much each may have.
+
+    Attributes:
+        limits: How much each may have.
+        texts: Events as they are sent.
     """
 
     def __init__(self, limits: StreamLimits) -> None:
         self.limits = limits
-        self.sign_ins = SignIns(limits.recheck_s / 2)
+        self.texts = EventTexts()
+        self._sign_ins = SignIns(limits.recheck_s / 2)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="chorus-stream-readers")
         self._lock = threading.Lock()
         self._connections = 0
@@ -88,7 +94,7 @@ class Hub:
             ),
             caller,
             credential,
-            recheck=lambda used: self.sign_ins.recheck(used, services.users),
+            recheck=lambda used: self._sign_ins.recheck(used, services.users),
             limits=limits,
         )
         with self._lock:
@@ -123,7 +129,7 @@ class Hub:
                 for client in clients:
                     await client.is_gone.wait()
         self._readers.shutdown(wait=False)
-        self.sign_ins.close()
+        self._sign_ins.close()
 
     def _chime_of(self, loop: asyncio.AbstractEventLoop) -> Chime:
         if self._chime is None or self._chime.loop is not loop:

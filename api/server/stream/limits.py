@@ -32,7 +32,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     recheck_s: float = 30.0
     send_within_s: float = 30.0
     longest_s: float = 3600.0
-    gather_s: float = 0.01
+    gather_s: float = 0.02
     queue: int = 1000
     topics: int = 200
     strategies: int = 1000

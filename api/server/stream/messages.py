@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,17 +15,21 @@ from engine.events import Event
 
 __all__ = [
     "ClientMessage",
+    "EventTexts",
     "Hello",
     "Ping",
     "Subscribe",
     "Unsubscribe",
-    "event_text",
     "problem_text",
     "read_message",
     "text_of",
 ]
 
 _LONGEST_NAME: Final = 200
+_KEPT: Final = 1024
+_LARGE: Final = 8 * 1024
+_PIECE: Final = 64 * 1024
+"""Characters: events kept as text, and how large at most; a message has no more when it is full."""
 
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -103,7 +108,7 @@ def _names_in(message: Subscribe) -> list[str]:
     return [*message.topics, *(message.strategies or ())]
 
 
-class _Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
+class _Event(msgspec.Struct, frozen=True):
     """An event as it is shown."""
 
     id: str
@@ -113,10 +118,39 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     data: dict[str, Any]
 
 
-def event_text(event: Event) -> str:
-    """Return an event as it is sent: id, topic, strategy, when it was published, data."""
-    shown = _Event(event.id, event.topic, event.strategy_id or None, iso(event.at_ms), event.data)
-    return _encoder.encode(shown).decode()
+class EventTexts:
+    """Events as JSON, made once for all clients. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, event: Event) -> str:
+        """Return an event as it is sent: id, topic, strategy, when it was published, data."""
+        if (known := self._known.get(event.id)) is not None:
+            return known
+        shown = _Event(
+            event.id, event.topic, event.strategy_id or None, iso(event.at_ms), event.data
+        )
+        text = _encoder.encode(shown).decode()
+        if len(text) <= _LARGE:
+            if len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[event.id] = text
+        return text
+
+    def pieces(self, events: Sequence[Event]) -> Iterator[tuple[str, Event]]:
+        """Return messages that hold all these events, each with the last of its events.
+
+        Several share a message, since each message takes longer to send than the events in it.
+        """
+        texts: list[str] = []
+        size = 0
+        for event in events:
+            texts.append(self.of(event))
+            size += len(texts[-1])
+            if size > _PIECE or event is events[-1]:
+                yield f'{{"type":"events","events":[{",".join(texts)}]}}', event
+                texts, size = [], 0
 
 
 def text_of(kind: str, **fields: Any) -> str:

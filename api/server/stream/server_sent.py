@@ -15,7 +15,7 @@ from api.server.credentials import Credential
 from api.server.services import Services
 from api.server.stream.client import Client, first_of
 from api.server.stream.hub import Hub
-from api.server.stream.messages import event_text, problem_text, text_of
+from api.server.stream.messages import EventTexts, problem_text, text_of
 from api.server.stream_errors import resume_id
 from engine.access import Caller
 from engine.errors import ChorusError
@@ -90,7 +90,7 @@ class EventStream(Response):
         ends = now() + self._hub.limits.longest_s
         await self._send(client, send, f"retry: {_RETRY_MS}\n\n")
         while True:
-            for piece in _pieces(batch):
+            for piece in _pieces(batch, self._hub.texts):
                 await self._send(client, send, piece)
             if batch is None or not batch.events:
                 # Also at first: its id is for a client that will have seen no event yet.
@@ -104,14 +104,14 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-def _pieces(batch: Batch | None) -> Iterator[str]:
+def _pieces(batch: Batch | None, texts: EventTexts) -> Iterator[str]:
     """Return the text of what comes next, in pieces that do not fill the memory."""
     if batch is None:
         return
     waiting = [_event("lost", text_of("lost", lost=batch.lost))] if batch.lost else []
     size = 0
     for event in batch.events:
-        waiting.append(f"id: {event.id}\ndata: {event_text(event)}\n\n")
+        waiting.append(f"id: {event.id}\ndata: {texts.of(event)}\n\n")
         size += len(waiting[-1])
         if size > _PIECE:
             yield "".join(waiting)

@@ -22,7 +22,6 @@ from api.server.stream.messages import (
     Ping,
     Subscribe,
     Unsubscribe,
-    event_text,
     problem_text,
     read_message,
     text_of,
@@ -176,10 +175,9 @@ class _Conversation:
         except (ClientMessageError, EventError) as error:
             return problem_text("error", error)
         feed = client.feed
+        self._told = feed.position
         chosen = None if feed.strategies is None else sorted(feed.strategies)
-        return text_of(
-            "subscribed", topics=sorted(feed.topics), strategies=chosen, id=feed.position
-        )
+        return text_of("subscribed", topics=sorted(feed.topics), strategies=chosen, id=self._told)
 
     async def _subscribe(self, client: Client, message: Subscribe) -> None:
         feed, limits = client.feed, self._limits
@@ -219,14 +217,14 @@ class _Conversation:
                 await self._send(client, await self._answer(client, self._waiting.get_nowait()))
             batch = await client.next()
             if batch is None:
-                await self._send(client, text_of("heartbeat", id=client.feed.position))
+                self._told = client.feed.position
+                await self._send(client, text_of("heartbeat", id=self._told))
                 continue
             if batch.lost:
                 await self._send(client, text_of("lost", lost=batch.lost))
-            for event in batch.events:
-                await self._send(client, event_text(event))
-                self._told = event.id
-            self._told = client.feed.position
+            for text, last in self._hub.texts.pieces(batch.events):
+                await self._send(client, text)
+                self._told = last.id
 
     async def _send(self, client: Client, text: str) -> None:
         with client.sending():

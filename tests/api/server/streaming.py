@@ -54,9 +54,14 @@ class Talk:
         return self.hear()
 
     def events(self, count: int) -> list[dict[str, Any]]:
-        heard = [self.hear() for _ in range(count)]
-        assert {each["type"] for each in heard} <= {"event"}, heard
-        return heard
+        """Return so many events, which is all that is heard meanwhile."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            heard = self.hear()
+            assert heard["type"] == "events", heard
+            found += heard["events"]
+        assert len(found) == count
+        return found
 
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return its code and reason."""
@@ -80,13 +85,14 @@ class Place(msgspec.Struct):
     @contextmanager
     def talk(self, key: str | None = None, **options: Any) -> Iterator[Talk]:
         headers = options.pop("additional_headers", {})
+        # Without end: else a client does not see that it is closed before it has read all.
+        options.setdefault("max_queue", None)
         if key is not None:
             headers = {"X-API-Key": key, **headers}
         with connect(
             f"ws://127.0.0.1:{self.port}/api/v1/stream",
             additional_headers=headers,
             proxy=None,
-            max_queue=None,  # else it does not see that it is closed before all is read
             **options,
         ) as connection:
             yield Talk(connection)

@@ -64,14 +64,15 @@ def test_events_come_as_they_were_published(place: Place, key_of: MakeKey) -> No
             "strategies": None, "id": welcome["id"],
         }  # fmt: skip
         place.log.publish("fills", {"price": "1.5"}, strategy_id="one")
-        assert talk.hear() == {
-            "type": "event", "id": place.log.newest(), "topic": "fills", "strategy": "one",
+        event = {
+            "id": place.log.newest(), "topic": "fills", "strategy": "one",
             "at": "2023-11-14T22:13:20.001Z", "data": {"price": "1.5"},
         }  # fmt: skip
+        assert talk.hear() == {"type": "events", "events": [event]}
         place.log.publish("orders", {})
         place.log.publish("candles:paper:BTC/USDT:5m", {})
         place.log.publish("candles:paper:BTC/USDT:1m", {"close": 1.0})
-        assert talk.hear()["strategy"] is None
+        assert talk.events(1)[0]["strategy"] is None
 
 
 def test_nothing_after_the_welcome_need_be_missed(place: Place, key_of: MakeKey) -> None:
@@ -94,8 +95,8 @@ def test_topics_are_added_and_taken_away_without_a_gap(place: Place, key_of: Mak
             heard.append(talk.hear())
         place.log.publish("fills", {"n": -1})
         place.log.publish("orders", {"n": 30})
-        heard += talk.events(1)
-        events = [each for each in heard if each["type"] == "event"]
+        events = [each for message in heard for each in message.get("events", ())]
+        events += talk.events(1)
         # How many fills were sent before it followed none any more is not said, but their order.
         assert data_of(events) == [*range(len(events) - 1), 30]
         told = [each["topics"] for each in heard if each["type"] == "subscribed"]
@@ -109,7 +110,7 @@ def test_a_client_goes_on_after_an_id_with_no_gap_and_nothing_twice(
     with place.welcomed(key, "*") as talk:
         for n in range(100):
             place.log.publish("fills" if n % 2 else "metrics", {"n": n}, strategy_id=f"s{n}")
-        first = talk.events(37)
+        first = talk.events(100)[:37]
     eventually(lambda: not len(place.hub))
     for n in range(100, 700):
         place.log.publish("fills", {"n": n})
@@ -340,3 +341,59 @@ def test_clients_are_told_that_the_server_stops(place: Place, key_of: MakeKey) -
         place.stop()
         assert talk.end() == (1012, f"The server stops; go on after {event['id']}")
         assert other.end()[0] == 1012
+
+
+def test_a_slow_client_loses_old_metrics_and_is_told_but_no_fill(
+    place: Place, key_of: MakeKey
+) -> None:
+    large = "x" * 100_000
+    with place.talk(key_of("ann"), max_queue=1) as talk, place.welcomed(key_of("bob"), "*") as bob:
+        talk.hear()
+        talk.ask("subscribe", topics=["*"])
+        # It reads no more: soon the server cannot send, and what follows waits in its queue.
+        for n in range(400):
+            place.log.publish("metrics", {"n": n, "large": large}, strategy_id="one")
+            if n % 40 == 0:
+                place.log.publish("fills", {"n": n})
+            bob.hear()  # who is not held up
+        heard = [talk.hear()]
+        while not (heard[-1]["type"] == "events" and heard[-1]["events"][-1]["data"]["n"] == 399):
+            heard.append(talk.hear())
+        events = [each for message in heard for each in message.get("events", ())]
+        metrics = [each["data"]["n"] for each in events if each["topic"] == "metrics"]
+        lost = sum(message["lost"]["metrics"] for message in heard if message["type"] == "lost")
+        assert [e["data"]["n"] for e in events if e["topic"] == "fills"] == list(range(0, 400, 40))
+        assert lost > 0
+        assert len(metrics) + lost == 400
+        assert metrics == sorted(metrics)
+
+
+def test_a_client_much_too_slow_is_told_where_to_go_on(place: Place, key_of: MakeKey) -> None:
+    large, ann = "x" * 100_000, key_of("ann")
+    with place.talk(ann, max_queue=1) as talk:
+        talk.hear()
+        talk.ask("subscribe", topics=["fills"])
+        for n in range(300):
+            place.log.publish("fills", {"n": n, "large": large})
+        heard = [talk.hear()]
+        while heard[-1]["type"] != "error":
+            heard.append(talk.hear())
+        assert heard[-1]["status"] == 408
+        assert talk.end()[0] == 4408
+    first = [each for message in heard for each in message.get("events", ())]
+    with place.welcomed(ann, "fills", after=heard[-1]["id"]) as talk:
+        rest = talk.events(300 - len(first))
+    assert data_of(first + rest) == list(range(300))
+
+
+def test_a_client_that_takes_nothing_is_given_up(
+    services: Services, log: MemoryEventLog, key_of: MakeKey
+) -> None:
+    limits = StreamLimits(send_within_s=0.1, queue=10)
+    with a_server(services, log, limits) as place, place.talk(key_of("ann"), max_queue=1) as talk:
+        talk.hear()
+        talk.ask("subscribe", topics=["metrics"])
+        for n in range(200):
+            place.log.publish("metrics", {"n": n, "large": "x" * 100_000})
+        eventually(lambda: not len(place.hub))
+        talk.connection.socket.close()
