@@ -15,6 +15,7 @@ from api.backtests import process as process_module
 from api.backtests.child import play
 from api.backtests.messages import Done, Failed, Playing, Task, said_in
 from api.backtests.process import BacktestProcess
+from api.backtests.workers import _document
 from engine.errors import ChorusError
 from tests.api.backtests.conftest import SHORT, a_run, until
 from tests.engine.jobs.conftest import CATALOG, EMA
@@ -134,3 +135,8 @@ def test_too_long_an_answer_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_module, "_CHUNK", 2_000)
     with BacktestProcess(a_task(), None) as process:
         assert Failed("backtest: its report is too large; split the backtest") in heard(process)
+
+
+def test_words_that_no_database_holds_are_mended() -> None:
+    text = msgspec.json.encode({"reason": "a\0b", "n": 1})
+    assert _document(msgspec.Raw(text)) == {"reason": "a\N{REPLACEMENT CHARACTER}b", "n": 1}
