@@ -12,6 +12,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from api.server import Services, create_app
+from api.server.stream import StreamLimits
 from tests.examples import examples
 
 CHECKS = [
@@ -24,7 +25,8 @@ CHECKS = [
 
 
 # The document is read before there are services; each test brings its own.
-APP = create_app(cast("Services", None))
+# A stream of events would go on for an hour: here it ends after an instant, by the same code.
+APP = create_app(cast("Services", None), streams=StreamLimits(longest_s=0.02))
 DOCUMENT = schemathesis.openapi.from_asgi("/api/v1/openapi.json", APP)
 
 
