@@ -6,6 +6,7 @@ from typing import Protocol
 
 from engine.report import StrategyOutcome
 from engine.status import EngineStatus, StrategyStatus
+from engine.trading import AccountState, TradingMode
 from engine.types import Candle
 
 __all__ = ["EngineView"]
@@ -36,4 +37,16 @@ class EngineView(Protocol):
 
     def candles(self, stream: str, *, limit: int, before_ms: int | None = None) -> list[Candle]:
         """Ask for the newest candles of a stream, oldest first."""
+        ...
+
+    def trading(self) -> dict[str, TradingMode]:
+        """Ask for every mode other than ``running`` by account; an empty id stands for all."""
+        ...
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        """Set the mode of an account, or of all; on record when it returns."""
+        ...
+
+    def account_states(self) -> list[AccountState]:
+        """Ask for balance, equity and so on per account and currency."""
         ...

@@ -29,6 +29,7 @@ from engine.catalog.exchange import Exchange
 from engine.catalog.signing import Signer
 from engine.config import RunConfig
 from engine.deployments import Served
+from engine.deployments.trading import TradingSwitch
 from engine.events import Broadcaster
 from engine.history import History
 from engine.idempotency import Idempotency
@@ -134,10 +135,11 @@ def _connect(
             clock=now_ms,
         )
     )
+    window = EngineWindow(client, status, deployer)
     broadcaster = Broadcaster(events)
     stack.callback(broadcaster.close)
     return Services(
-        engine=EngineWindow(client, status, deployer),
+        engine=window,
         users=ground.users,
         files=ground.files,
         definitions=ground.definitions,
@@ -147,6 +149,7 @@ def _connect(
         subscriptions=ground.subscriptions,
         backtests=backtests,
         broadcaster=broadcaster,
+        trading=TradingSwitch(store, ground.accounts, window, now_ms),
         history=History(store, marks=lambda: candles.marks),
         alerts=Alerts(store, events, now_ms),
         settings=Settings(store, now_ms),

@@ -7,6 +7,7 @@ from api.service.deployer import Deployer
 from api.service.watch import StatusWatch
 from engine.report import StrategyOutcome
 from engine.status import EngineStatus, StrategyStatus
+from engine.trading import AccountState, TradingMode
 from engine.types import Candle
 
 __all__ = ["EngineWindow"]
@@ -39,3 +40,15 @@ class EngineWindow:
     def candles(self, stream: str, *, limit: int, before_ms: int | None = None) -> list[Candle]:
         """Ask for the newest candles of a stream, oldest first."""
         return self._client.candles(stream, limit=limit, before_ms=before_ms)
+
+    def trading(self) -> dict[str, TradingMode]:
+        """Ask for every mode other than ``running`` by account; an empty id stands for all."""
+        return self._client.trading()
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        """Set the mode of an account, or of all; on record when it returns."""
+        self._client.set_trading(mode, account)
+
+    def account_states(self) -> list[AccountState]:
+        """Ask for balance, equity and so on per account and currency."""
+        return self._client.account_states()

@@ -118,6 +118,12 @@ class Accounts:
         with self._store.read() as session:
             return take_page(session, query, order, after=after, limit=limit)
 
+    def every(self, caller: Caller) -> list[Account]:
+        """Return all accounts a caller sees, the oldest first."""
+        query = select(Account).where(_visible_to(caller))
+        with self._store.read() as session:
+            return list(session.scalars(query.order_by(Account.created_ms, Account.id)))
+
     def enable(
         self, account_id: str, caller: Caller, *, is_enabled: bool, if_version: int | None = None
     ) -> Account:

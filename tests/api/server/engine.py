@@ -9,6 +9,7 @@ from engine.errors import DataError, LifecycleError
 from engine.market import Market, open_market
 from engine.report import StrategyOutcome
 from engine.status import EngineStatus, StrategyStatus
+from engine.trading import AccountState, TradingMode
 from engine.types import Candle
 
 STREAMS = ("paper:BTC/USDT:1m", "paper:BTC/USDT:15m")
@@ -28,6 +29,8 @@ class FakeEngine:
     statuses: dict[str, StrategyStatus] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, StrategyOutcome] = field(default_factory=dict)
+    modes: dict[str, TradingMode] = field(default_factory=dict)
+    states: list[AccountState] = field(default_factory=list)
 
     def status(self) -> EngineStatus | None:
         return None
@@ -48,3 +51,12 @@ class FakeEngine:
             raise DataError(f"stream {stream!r} is not played")
         published = self.market.total_slices - 1
         return self.market.newest(stream, limit, published=published, before_ms=before_ms)
+
+    def trading(self) -> dict[str, TradingMode]:
+        return {account: mode for account, mode in self.modes.items() if mode != "running"}
+
+    def set_trading(self, mode: TradingMode, account: str | None = None) -> None:
+        self.modes[account or ""] = mode
+
+    def account_states(self) -> list[AccountState]:
+        return self.states
