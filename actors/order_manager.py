@@ -280,8 +280,9 @@ class OrderManagerActor:
 
         def register() -> None:
             takes_part = self._manager.takes_part
+            # One after the other: somebody may be named twice.
             self._coordinator.register(
-                [each for each in registrations if not takes_part(each.strategy.id)]
+                each for each in registrations if not takes_part(each.strategy.id)
             )
 
         self._ask(register)
