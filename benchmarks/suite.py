@@ -22,6 +22,7 @@ PLACES = {
     "B-VECTORISED": "benchmarks.vectorised:SCENARIO",
     "B-POOLED": "benchmarks.pooled:POOLED",
     "B-WIDTH": "benchmarks.pooled:WIDTH",
+    "B-STREAM": "benchmarks.event_stream:SCENARIO",
     "B-FANOUT": "benchmarks.fanout:SCENARIO",
     "B-START": "benchmarks.start_up:START_UP",
     "B-MEMORY": "benchmarks.start_up:MEMORY",
