@@ -6,22 +6,29 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
+from api.server.guards import Doorkeeper, Guards, layers_of
+from api.server.guards.document import GuardedApi
+from api.server.guards.rates import Rates
 from api.server.problems import add_problems
 from api.server.routes import (
     accounts,
     alerts,
+    audit,
     backtests,
     definitions,
     exchange,
     files,
     fills,
+    keys,
     orders,
     portfolio,
     positions,
     sessions,
+    settings,
     strategies,
     strategy_history,
     stream,
+    users,
 )
 from api.server.services import Services
 from api.server.stream import Hub, StreamLimits
@@ -38,27 +45,36 @@ may be bound to a version with `If-Match`.
 """
 
 
-def create_app(services: Services, *, streams: StreamLimits | None = None) -> FastAPI:
+def create_app(
+    services: Services, *, guards: Guards | None = None, streams: StreamLimits | None = None
+) -> FastAPI:
     """Return the application of one engine. Opens nothing; whoever calls closes the services.
 
     Args:
         services: What the routes work with.
+        guards: Which hosts, origins, and how many requests are let through; by default only
+            programs and pages of this machine.
         streams: How much of the event stream each client may have.
     """
-    app = FastAPI(
+    guards = guards or Guards()
+    app = GuardedApi(
         title="Chorus",
         version=version("chorus"),
         description=_DESCRIPTION,
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        middleware=layers_of(guards, private=PREFIX),
     )
     app.state.services = services
-    app.state.hub = Hub(streams or StreamLimits())
+    app.state.doorkeeper = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
+    app.state.hub = Hub(streams or StreamLimits(origins=guards.origins))
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
     for room in (
         sessions,
+        users,
+        keys,
         definitions,
         exchange,
         accounts,
@@ -66,6 +82,8 @@ def create_app(services: Services, *, streams: StreamLimits | None = None) -> Fa
         strategies,
         backtests,
         stream,
+        settings,
+        audit,
         strategy_history,
         orders,
         fills,

@@ -12,8 +12,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 
 from actors.services import ServiceAwayError
+from api.server.guard_errors import (
+    BodyTooLargeError,
+    MediaTypeError,
+    RequestError,
+    TooManyError,
+)
 from api.server.stream_errors import (
     ClientMessageError,
     ClientMessageTooLargeError,
@@ -64,6 +71,10 @@ _STATUSES: Final[list[tuple[type[ChorusError], HTTPStatus, str]]] = [
     (ForeignOriginError, HTTPStatus.FORBIDDEN, "Not from this origin"),
     (ClientMessageError, HTTPStatus.BAD_REQUEST, "Not a message"),
     (ClientMessageTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large"),
+    (RequestError, HTTPStatus.BAD_REQUEST, "Not a request for this server"),
+    (BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
+    (MediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not JSON"),
+    (TooManyError, HTTPStatus.TOO_MANY_REQUESTS, "Too often"),
 ]
 """The first that fits counts; any other is a defect of ours."""
 
@@ -127,7 +138,8 @@ def status_of(error: ChorusError) -> tuple[HTTPStatus, str]:
 
 def refusal(asked: HTTPConnection, error: ChorusError) -> JSONResponse:
     """Return the problem document of a refusal."""
-    return _answer(asked, *status_of(error), str(error), _fields_of(error))
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyError) else None
+    return _answer(asked, *status_of(error), str(error), _fields_of(error), headers=headers)
 
 
 def add_problems(app: FastAPI) -> None:
@@ -151,8 +163,22 @@ def add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
-        status = HTTPStatus(error.status_code)
-        return _answer(request, status, status.phrase, str(error.detail), [], headers=error.headers)
+        status, headers = HTTPStatus(error.status_code), error.headers
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": ", ".join(_methods_of(request))}
+        return _answer(request, status, status.phrase, str(error.detail), [], headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return all methods of a path; the error knows those of one of its routes only."""
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _answer(

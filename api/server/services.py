@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from engine.access import Caller
 from engine.alerts import Alerts
+from engine.audit import AuditLog
 from engine.catalog.definitions import Definitions
 from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
@@ -17,7 +18,9 @@ from engine.deployments import Accounts, Strategies
 from engine.deployments.subscriptions import Subscriptions
 from engine.events import Broadcaster
 from engine.history import History
+from engine.idempotency import Idempotency
 from engine.jobs import Backtests
+from engine.settings import Settings
 from engine.users import AuthenticationError, Users
 
 __all__ = ["Asker", "Offered", "Services"]
@@ -38,6 +41,9 @@ class Services(msgspec.Struct, frozen=True):
         broadcaster: What happens, for all who follow it.
         history: What strategies did, and what came of it.
         alerts: What somebody should look at.
+        settings: What is changed while Chorus runs.
+        audit: What was changed, and by whom.
+        idempotency: What was answered to requests with a key of their own.
     """
 
     users: Users
@@ -51,6 +57,9 @@ class Services(msgspec.Struct, frozen=True):
     broadcaster: Broadcaster
     history: History
     alerts: Alerts
+    settings: Settings
+    audit: AuditLog
+    idempotency: Idempotency
 
 
 def services_of(request: Request) -> Services:
@@ -64,25 +73,20 @@ _key = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key of a 
 _bearer = HTTPBearer(auto_error=False, description="A token, or a key.")
 
 
-def caller_of(
+async def caller_of(
     request: Request,
-    services: Offered,
-    key: Annotated[str | None, Depends(_key)],
+    _key: Annotated[object, Depends(_key)],
     _bearer: Annotated[object, Depends(_bearer)],
 ) -> Caller:
-    """Return who asks.
+    """Return who asks, as the guard at the entrance has found out.
 
     Raises:
         AuthenticationError: Nobody that is known.
     """
-    kind, _, text = request.headers.get("authorization", "").partition(" ")
-    if key is not None:
-        return services.users.authenticate_key(key)
-    if kind.lower() != "bearer" or not text:
+    caller = cast("Caller | None", request.state.caller)
+    if caller is None:
         raise AuthenticationError
-    if text.startswith("chorus_"):
-        return services.users.authenticate_key(text)
-    return services.users.caller_of_token(text)
+    return caller
 
 
 Asker = Annotated[Caller, Depends(caller_of)]

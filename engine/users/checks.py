@@ -27,6 +27,9 @@ MAX_PASSWORD: Final = 1_024
 
 _MAX_NAME: Final = 64
 _FEWEST_DIFFERENT: Final = 5
+_YEAR_10000_MS: Final = 253_402_300_800_000
+"""What comes later has no date that could be shown."""
+
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.@-]{{1,{_MAX_NAME}}}")
 _ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)}
 
@@ -136,7 +139,7 @@ def check_expiry(expires_ms: int | None, now_ms: int) -> int | None:
     Raises:
         ConfigError: That is over already.
     """
-    if expires_ms is not None and not now_ms < expires_ms < 1 << 63:
+    if expires_ms is not None and not now_ms < expires_ms < _YEAR_10000_MS:
         raise ConfigError(
             f"expires_ms: must be milliseconds since 1970 UTC after now ({now_ms}), got "
             f"{expires_ms}; leave it out for a key that stays"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
+from api.server.guards import Door, ShownOnce, address_of
 from api.server.listing import Form
 from api.server.problems import responses
 from api.server.services import Asker, Offered
@@ -35,10 +36,11 @@ class Self(Form):
     role: str
 
 
-@router.post("/sessions", responses=responses())
-def sign_in(body: SignIn, services: Offered) -> Token:
+@router.post("/sessions", responses=responses(), dependencies=[ShownOnce])
+async def sign_in(body: SignIn, services: Offered, door: Door, request: Request) -> Token:
     """Exchange name and password for a token."""
-    caller = services.users.authenticate(body.name, body.password)
+    address = address_of(request.scope)
+    caller = await door.sign_in(body.name, body.password, services.users, address)
     return Token(token=services.users.issue_token(caller))
 
 

@@ -12,9 +12,10 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
-from api.server import Services, create_app
+from api.server import Guards, Services, create_app
 from engine.access import Caller
 from engine.alerts import Alerts
+from engine.audit import AuditLog
 from engine.catalog import default_folders
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
@@ -25,13 +26,16 @@ from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.subscriptions import Subscriptions
 from engine.events import Broadcaster, MemoryEventLog
 from engine.history import History
+from engine.idempotency import Idempotency
 from engine.jobs import BacktestLimits, Backtests, Datasets
+from engine.settings import Settings
 from engine.users import Hasher, Users
 from tests.stores import an_empty_store
 
 STREAMS = frozenset({"paper:BTC/USDT:1m", "paper:BTC/USDT:15m"})
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 SECRET = b"s" * 32
+GUARDS = Guards(hosts=frozenset({"chorus", "testserver"}))
 
 
 @pytest.fixture
@@ -83,6 +87,9 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
             broadcaster=broadcaster,
             history=History(store),
             alerts=Alerts(store, log, clock),
+            settings=Settings(store, clock),
+            audit=AuditLog(store),
+            idempotency=Idempotency(store, clock, SECRET),
         )
 
 
@@ -95,7 +102,7 @@ def ask(services: Services) -> Ask:
     key = services.users.ensure_admin()
     assert key is not None
     admin = services.users.authenticate_key(key)
-    app = create_app(services)
+    app = create_app(services, guards=GUARDS)
 
     def client(name: str = "", role: str = "trader") -> TestClient:
         made = TestClient(app, base_url="http://chorus/api/v1", raise_server_exceptions=False)

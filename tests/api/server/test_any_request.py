@@ -13,6 +13,7 @@ from schemathesis.specs.openapi import checks
 
 from api.server import Services, create_app
 from api.server.stream import StreamLimits
+from tests.api.server.conftest import GUARDS
 from tests.examples import examples
 
 CHECKS = [
@@ -26,7 +27,7 @@ CHECKS = [
 
 # The document is read before there are services; each test brings its own.
 # A stream of events would go on for an hour: here it ends after an instant, by the same code.
-APP = create_app(cast("Services", None), streams=StreamLimits(longest_s=0.02))
+APP = create_app(cast("Services", None), guards=GUARDS, streams=StreamLimits(longest_s=0.02))
 DOCUMENT = schemathesis.openapi.from_asgi("/api/v1/openapi.json", APP)
 
 

@@ -186,7 +186,7 @@ def test_wrong_roads_get_problem_documents(ask: Ask) -> None:
     problem(
         ann.post("/strategies", content=b"{", headers={"Content-Type": "application/json"}), 422
     )
-    problem(ann.post("/strategies", content=b"\xff\xfe"), 422)
+    problem(ann.post("/strategies", content=b"\xff\xfe"), 415)
 
 
 def test_signing_in_needs_the_right_password(ask: Ask) -> None:
