@@ -20,13 +20,16 @@ from jsonschema.validators import extend
 from engine.catalog.canonical import canonical
 from engine.errors import ConfigError
 
-__all__ = ["DRAFT_7", "MAX_SUBSCHEMAS", "check_schema", "problems_of"]
+__all__ = ["DRAFT_7", "MAX_PARTS", "check_schema", "problems_of"]
 
 DRAFT_7: Final = "http://json-schema.org/draft-07/schema#"
 
 MAX_BYTES: Final = 64 * 1024
-MAX_SUBSCHEMAS: Final = 500
-"""With every reference written out."""
+MAX_PARTS: Final = 200
+"""Schemas within a schema, with every reference written out."""
+
+_PARTS_OF_A_PATTERN: Final = 10
+"""What it costs to look for a pattern, in parts."""
 
 MAX_REFERENCES: Final = 8
 """One leading to the next."""
@@ -34,7 +37,7 @@ MAX_REFERENCES: Final = 8
 MAX_PATTERN: Final = 256
 """Characters of a regular expression."""
 
-MAX_VALUES: Final = 500
+MAX_VALUES: Final = 200
 """In what is checked; each of them may meet each part of a schema."""
 
 _OF_NAMES: Final = ("properties", "patternProperties", "definitions", "dependencies")
@@ -71,10 +74,10 @@ def check_schema(schema: Mapping[str, Any], *, name: str = "schema") -> None:
         raise ConfigError(
             f"{name}.$schema: must be {DRAFT_7!r} or left out, got {schema['$schema']!r:.200}"
         )
-    if _Measure(schema.get("definitions", {})).size(schema, name) > MAX_SUBSCHEMAS:
+    if _Measure(schema.get("definitions", {})).size(schema, name) > MAX_PARTS:
         raise ConfigError(
-            f"{name}: has more than {MAX_SUBSCHEMAS:,} parts when its references are written out; "
-            "make it simpler"
+            f"{name}: has more than {MAX_PARTS} parts when its references are written out (a "
+            f"pattern counts as {_PARTS_OF_A_PATTERN}); make it simpler"
         )
 
 
@@ -115,8 +118,7 @@ class _Measure:
         """Return the number of parts, references written out."""
         if not isinstance(schema, dict):
             return 1
-        _check_own(schema, place)
-        total = 1
+        total = 1 + _PARTS_OF_A_PATTERN * _check_own(schema, place)
         for step, part in _parts(schema):
             total += self.size(part, f"{place}.{step}"[:200], within)
         if "$ref" in schema:
@@ -162,7 +164,8 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield keyword, inner
 
 
-def _check_own(schema: Mapping[str, Any], place: str) -> None:
+def _check_own(schema: Mapping[str, Any], place: str) -> int:
+    """Return how many patterns a part has itself, all of them usable."""
     if "$id" in schema:
         raise ConfigError(f"{place}.$id: would lead references out of the schema; take it out")
     patterns = [*schema.get("patternProperties", {})]
@@ -181,6 +184,7 @@ def _check_own(schema: Mapping[str, Any], place: str) -> None:
                 f"{place}: the pattern {pattern!r} cannot be used: {cause}; patterns are "
                 "those of Rust's `regex`, without look-around and back-references"
             ) from error
+    return len(patterns)
 
 
 def _is_found(pattern: str, text: str) -> bool:
