@@ -1,12 +1,9 @@
-"""Why a stream ends or never begins, and the close codes that say so."""
+"""Why a stream ends or never begins."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from engine.errors import ChorusError, StoreError
-from engine.events import EventLogUnavailableError, EventsLostError, SlowSubscriberError
-from engine.users import AuthenticationError
+from engine.errors import ChorusError
+from engine.events import EventsLostError, SlowSubscriberError
 
 __all__ = [
     "ClientMessageError",
@@ -15,7 +12,6 @@ __all__ = [
     "ServerStopsError",
     "StuckClientError",
     "TooManyStreamsError",
-    "close_code",
     "resume_id",
 ]
 
@@ -68,28 +64,6 @@ class StuckClientError(ChorusError):
             f"event stream: ended, nothing was taken for {waited_s:g} s; connect again, and read "
             f"while you work"
         )
-
-
-_INTERNAL_ERROR: Final = 1011
-_CODES: Final[list[tuple[type[ChorusError], int]]] = [
-    (ClientMessageTooLargeError, 1009),
-    (ServerStopsError, 1012),
-    (EventLogUnavailableError, 1013),
-    (StoreError, 1013),
-    (AuthenticationError, 4401),
-    (SlowSubscriberError, 4408),
-    (StuckClientError, 4408),
-    (EventsLostError, 4410),
-    (TooManyStreamsError, 4429),
-]
-
-
-def close_code(error: ChorusError) -> int:
-    """Return the close code of a WebSocket that ends because of this.
-
-    Those below 4000 are of RFC 6455 and its registry, the others name an HTTP status.
-    """
-    return next((code for kind, code in _CODES if isinstance(error, kind)), _INTERNAL_ERROR)
 
 
 def resume_id(error: ChorusError) -> str:

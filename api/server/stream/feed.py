@@ -21,9 +21,6 @@ from engine.events import (
 __all__ = ["Chime", "Feed"]
 
 _AGAIN_S: Final = 0.5
-_GIVE_UP_AFTER: Final = 20
-"""Attempts to read a log that is away, half a second apart."""
-
 _PAGE: Final = 256
 
 _NOTHING: Final = Batch([], {})
@@ -72,6 +69,7 @@ class Feed:
         chime: Of the loop the client's task runs in.
         readers: Threads that read what was missed.
         capacity: Events that wait at most.
+        away_s: How long it waits for a log that is away.
     """
 
     def __init__(
@@ -82,6 +80,7 @@ class Feed:
         chime: Chime,
         readers: Executor,
         capacity: int,
+        away_s: float,
     ) -> None:
         self._broadcaster = broadcaster
         self._caller = caller
@@ -92,7 +91,8 @@ class Feed:
         self._lock = threading.Lock()
         self._subscriber: Subscriber | None = None
         self._is_closed = False
-        self._fails = 0
+        self._away_s = away_s
+        self._away_since: float | None = None
         self.topics: frozenset[str] = frozenset()
         self.strategies: frozenset[str] | None = None
 
@@ -174,12 +174,14 @@ class Feed:
             try:
                 batch = await self._in_thread(subscriber.take, _PAGE)
             except EventLogUnavailableError:
-                self._fails += 1
-                if self._fails >= _GIVE_UP_AFTER:
+                now = self._chime.loop.time()
+                if self._away_since is None:
+                    self._away_since = now
+                if now - self._away_since >= self._away_s:
                     raise
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(min(_AGAIN_S, self._away_s))
             else:
-                self._fails = 0
+                self._away_since = None
             if subscriber.is_behind:
                 self._awake.set()
         elif len(batch.events) == _PAGE:

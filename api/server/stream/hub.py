@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, cast
+
+from fastapi import WebSocket
+from fastapi.concurrency import run_in_threadpool
 
 from api.server.credentials import Credential
 from api.server.services import Services
@@ -20,10 +23,25 @@ from api.server.stream.sign_ins import SignIns
 from api.server.stream_errors import ServerStopsError, TooManyStreamsError
 from engine.access import Caller
 
-__all__ = ["Hub"]
+__all__ = ["Admit", "Hub", "sign_in"]
 
 _READERS: Final = 4
 """Threads that read what clients missed; when many come back at once they take turns."""
+
+
+Admit = Callable[[WebSocket, Credential], Awaitable[Caller]]
+"""Signs somebody in who opens a WebSocket; raises `AuthenticationError`, and others."""
+
+
+async def sign_in(socket: WebSocket, credential: Credential) -> Caller:
+    """Return who signs in, by nothing but the credential.
+
+    Raises:
+        AuthenticationError: Nobody who is let in.
+        StoreError: The store is away.
+    """
+    services = cast("Services", socket.app.state.services)
+    return await run_in_threadpool(credential.caller, services.users)
 
 
 class Hub:
@@ -31,14 +49,17 @@ class Hub:
 
     Args:
         limits: How much each may have.
+        admit: Signs clients in.
 
     Attributes:
         limits: How much each may have.
+        admit: Signs clients in.
         texts: Events as they are sent.
     """
 
-    def __init__(self, limits: StreamLimits) -> None:
+    def __init__(self, limits: StreamLimits, *, admit: Admit = sign_in) -> None:
         self.limits = limits
+        self.admit = admit
         self.texts = EventTexts()
         self._sign_ins = SignIns(limits.recheck_s / 2)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="chorus-stream-readers")
@@ -91,6 +112,7 @@ class Hub:
                 chime=self._chime_of(asyncio.get_running_loop()),
                 readers=self._readers,
                 capacity=limits.queue,
+                away_s=limits.away_s,
             ),
             caller,
             credential,

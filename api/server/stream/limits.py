@@ -15,6 +15,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
         hello_within_s: How long a WebSocket may take to say who it is.
         recheck_s: How often it is asked whether whoever signed in is still let in.
         send_within_s: A client that takes nothing at all for so long is given up.
+        away_s: A client that asks for what it missed waits so long for a log that is away.
         longest_s: A response of server-sent events ends after this time; its client goes on with
             the next one.
         gather_s: How long events wait for others before their clients' tasks are woken.
@@ -31,6 +32,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     hello_within_s: float = 5.0
     recheck_s: float = 30.0
     send_within_s: float = 30.0
+    away_s: float = 10.0
     longest_s: float = 3600.0
     gather_s: float = 0.02
     queue: int = 1000

@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import WebSocket, WebSocketDisconnect
-from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnected
 
 from api.server.credentials import Credential
@@ -28,19 +27,30 @@ from api.server.stream.messages import (
 )
 from api.server.stream_errors import (
     ClientMessageError,
+    ClientMessageTooLargeError,
     ForeignOriginError,
-    close_code,
+    ServerStopsError,
     resume_id,
 )
 from engine.access import Caller
-from engine.errors import ChorusError
-from engine.events import EventError
+from engine.errors import ChorusError, StoreError
+from engine.events import EventError, EventLogUnavailableError
 from engine.users import AuthenticationError
 
 __all__ = ["serve_websocket"]
 
 _PROTOCOL: Final = "chorus.v1"
 _TOKEN_PROTOCOL: Final = "chorus.token."  # noqa: S105 - what comes before one
+_CODES: Final[list[tuple[type[ChorusError], int]]] = [
+    (ClientMessageTooLargeError, 1009),
+    (ServerStopsError, 1012),
+    (EventLogUnavailableError, 1013),
+    (StoreError, 1013),
+]
+"""Those of RFC 6455 and its registry; the others are 4000 and an HTTP status, as in 4401."""
+
+_INTERNAL_ERROR: Final = 1011
+
 _WAITING: Final = 16
 """Messages of a client that wait for their turn; then it is not read from any more."""
 
@@ -55,7 +65,7 @@ async def serve_websocket(socket: WebSocket, services: Services, hub: Hub) -> No
             credential = _credential_of(socket)
             caller = None
             if credential is not None:
-                caller = await run_in_threadpool(credential.caller, services.users)
+                caller = await hub.admit(socket, credential)
             offered = socket.scope["subprotocols"]
             await socket.accept(_PROTOCOL if _PROTOCOL in offered else None)
             with contextlib.suppress(WebSocketDisconnect):
@@ -82,6 +92,15 @@ def _credential_of(socket: WebSocket) -> Credential | None:
         if protocol.startswith(_TOKEN_PROTOCOL):
             return Credential(protocol.removeprefix(_TOKEN_PROTOCOL))
     return Credential.of(socket.headers)
+
+
+def _close_code(error: ChorusError) -> int:
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    status = status_of(error)[0]
+    is_clients = 400 <= status < 500  # noqa: PLR2004 - as HTTP has it
+    return 4000 + status if is_clients else _INTERNAL_ERROR
 
 
 class _Conversation:
@@ -126,7 +145,7 @@ class _Conversation:
         if not isinstance(message, Hello):
             raise AuthenticationError
         credential = Credential(message.token)
-        return credential, await run_in_threadpool(credential.caller, self._services.users)
+        return credential, await self._hub.admit(self._socket, credential)
 
     def _welcome(self, client: Client) -> str:
         return text_of(
@@ -204,7 +223,7 @@ class _Conversation:
         await feed.follow(topics, strategies, message.after)
 
     async def _renew(self, client: Client, credential: Credential) -> None:
-        caller = await run_in_threadpool(credential.caller, self._services.users)
+        caller = await self._hub.admit(self._socket, credential)
         if caller != client.caller:
             raise AuthenticationError
         client.credential = credential
@@ -238,4 +257,4 @@ class _Conversation:
             async with asyncio.timeout(_FAREWELL_S):
                 text = problem_text("error", error, id=go_on_after or None)
                 await self._socket.send({"type": "websocket.send", "text": text})
-                await self._socket.close(close_code(error), reason)
+                await self._socket.close(_close_code(error), reason)

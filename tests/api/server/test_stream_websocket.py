@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from api.server import Services
 from api.server.stream import StreamLimits
 from engine.access import Caller
-from engine.events import MemoryEventLog
+from engine.events import Broadcaster, Event, EventLogUnavailableError, MemoryEventLog
 from tests.api.server.streaming import Place, a_server, eventually
 
 LIMITS = StreamLimits(
@@ -326,7 +329,7 @@ def test_nothing_is_left_of_clients_that_are_gone(place: Place, key_of: MakeKey)
     ann = key_of("ann")
     with place.welcomed(ann, "*") as polite, place.welcomed(ann, "*") as rude:
         assert len(place.services.broadcaster._subscribers) == 2
-        rude.connection.socket.close()
+        rude.connection.socket.shutdown(socket.SHUT_RDWR)
         polite.connection.close()
     eventually(lambda: not len(place.hub))
     assert not place.services.broadcaster._subscribers
@@ -396,4 +399,49 @@ def test_a_client_that_takes_nothing_is_given_up(
         for n in range(200):
             place.log.publish("metrics", {"n": n, "large": "x" * 100_000})
         eventually(lambda: not len(place.hub))
-        talk.connection.socket.close()
+        talk.connection.socket.shutdown(socket.SHUT_RDWR)
+
+
+class AwayLog(MemoryEventLog):
+    """Can be out of reach."""
+
+    is_away = False
+
+    def read(self, after: str | None, limit: int) -> list[Event]:
+        self._check()
+        return super().read(after, limit)
+
+    def newest(self) -> str:
+        self._check()
+        return super().newest()
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise EventLogUnavailableError("event log: away")
+
+
+def test_a_log_that_is_away_is_waited_for_and_then_told(
+    services: Services, key_of: MakeKey
+) -> None:
+    log, ann = AwayLog(now_ms=lambda: 1), key_of("ann")
+    with (
+        closing(Broadcaster(log)) as broadcaster,
+        a_server(
+            msgspec.structs.replace(services, broadcaster=broadcaster),
+            log,
+            StreamLimits(away_s=0.05),
+        ) as place,
+        place.welcomed(ann, "fills") as follower,
+        place.welcomed(ann) as late,
+    ):
+        start = MemoryEventLog.newest(log)
+        log.is_away = True
+        assert late.ask("subscribe", topics=["fills"], after=start)["type"] == "subscribed"
+        assert late.hear()["status"] == 503
+        assert late.end()[0] == 1013
+        with place.talk(ann) as talk:
+            assert talk.hear()["status"] == 503
+            assert talk.end()[0] == 1013
+        log.publish("fills", {"n": 1})
+        log.is_away = False
+        assert data_of(follower.events(1)) == [1]
