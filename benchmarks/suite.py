@@ -23,6 +23,7 @@ PLACES = {
     "B-POOLED": "benchmarks.pooled:POOLED",
     "B-WIDTH": "benchmarks.pooled:WIDTH",
     "B-STREAM": "benchmarks.event_stream:SCENARIO",
+    "B-API-LIST": "benchmarks.api_listing:SCENARIO",
     "B-FANOUT": "benchmarks.fanout:SCENARIO",
     "B-START": "benchmarks.start_up:START_UP",
     "B-MEMORY": "benchmarks.start_up:MEMORY",
