@@ -67,8 +67,9 @@ def create_app(
         middleware=layers_of(guards, private=PREFIX),
     )
     app.state.services = services
-    app.state.doorkeeper = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
-    app.state.hub = Hub(streams or StreamLimits(origins=guards.origins))
+    door = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
+    app.state.doorkeeper = door
+    app.state.hub = Hub(streams or StreamLimits(origins=guards.origins), admit=door.admit_socket)
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
     for room in (

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from fastapi import WebSocket
 from fastapi.concurrency import run_in_threadpool
 
 from api.server.credentials import Credential
@@ -59,6 +60,11 @@ class Doorkeeper:
         limit = self._limits.failures_per_name
         bucket = Bucket.of(limit, "key", credential.public_id, address)
         return await self._attempt(lambda: credential.caller(users), bucket)
+
+    async def admit_socket(self, socket: WebSocket, credential: Credential) -> Caller:
+        """Return who opens a WebSocket; errors as `admit`."""
+        users: Users = socket.app.state.services.users
+        return await self.admit(credential, users, address_of(socket.scope))
 
     async def sign_in(self, name: str, password: str, users: Users, address: str) -> Caller:
         """Return who signs in by password; errors as `admit`."""

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from msgspec.structs import replace
+from starlette.testclient import WebSocketDenialResponse
 
 from api.server import Guards, Limits, Services
 from engine.store import Store
@@ -184,6 +185,24 @@ def test_wrong_secrets_of_a_key_make_only_that_key_wait_there(
     made_up = serve(key=f"chorus_{'0' * 16}_{'0' * 64}", behind=client)
     assert {made_up.get("/me").status_code for _ in range(5)} == {401}
     assert hasher.count == 4
+
+
+def test_wrong_keys_of_websockets_count_as_well(
+    serve: Serve, ann: str, clock: Clock, counted: Services
+) -> None:
+    hasher = hasher_of(counted)
+    wrong = f"{ann[:-1]}{'1' if ann[-1] == '0' else '0'}"
+    client = serve(guards(failures_per_name="2/minute"), key=wrong, work_with=counted)
+    statuses = []
+    for _ in range(3):
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            client.websocket_connect("ws://localhost/api/v1/stream"),
+        ):
+            pass
+        statuses.append(refused.value.status_code)
+    assert statuses == [401, 401, 429]
+    assert hasher.count == 2
 
 
 def test_the_present_password_cannot_be_tried_for_ever(

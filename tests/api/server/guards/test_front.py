@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from starlette.websockets import WebSocketDisconnect
+from starlette.testclient import WebSocketDenialResponse
 
 from api.server import Guards, Services
 from tests.api.server.guards.conftest import Serve
@@ -29,10 +29,11 @@ def test_other_names_are_refused_whoever_asks(serve: Serve, host: str) -> None:
     assert "is not served here" in problem(refused, 400)["detail"]
     assert serve().get("/openapi.json", headers={"Host": host}).status_code == 400
     with (
-        pytest.raises(WebSocketDisconnect),
-        serve().websocket_connect("/stream", headers={"Host": host}),
+        pytest.raises(WebSocketDenialResponse) as denied,
+        serve().websocket_connect("ws://localhost/api/v1/stream", headers={"Host": host}),
     ):
         pass
+    assert denied.value.status_code == 400
 
 
 def test_names_that_are_allowed_are_served(serve: Serve) -> None:
