@@ -181,6 +181,7 @@ class Subscriptions:
                         f"account: strategy {strategy.id!r} trades with {account.name!r} itself; "
                         "follow it with another account"
                     )
+                _require_keepable(strategy, new.risk)
                 self._require_enough(strategy, terms.capital)
                 require_left(session, account, strategy.config, terms.capital)
                 row = Subscription(
@@ -233,6 +234,7 @@ class Subscriptions:
                 require_left(session, account, strategy.config, terms.capital, besides_bot=row.id)
             row.capital, row.leverage = terms.capital, terms.leverage
             if change.risk is not None:
+                _require_keepable(strategy, change.risk)
                 row.risk = _written(change.risk)
         return shown(row, strategy)
 
@@ -358,6 +360,21 @@ def _followed(session: Session, strategy_id: str, caller: Caller) -> Strategy:
     if found is None:
         raise ConfigError(f"strategy: {strategy_id!r}: there is none that you may follow")
     return found
+
+
+def _require_keepable(strategy: Strategy, risk: RiskConfig) -> None:
+    """Check that limits can be kept for a follower: when to close by time only its strategy knows.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    limit = risk.time_limit_candles
+    closes = RiskConfig.model_validate(strategy.config.get("risk", {})).time_limit_candles
+    if limit is not None and (closes is None or closes > limit):
+        raise ConfigError(
+            "risk.timeLimitCandles: is kept by the strategy, which has none or a longer one, got "
+            f"{limit}; leave it out"
+        )
 
 
 def _terms(capital: Decimal, leverage: Decimal) -> _Terms:

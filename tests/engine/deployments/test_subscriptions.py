@@ -156,6 +156,18 @@ def test_the_least_capital_of_a_type_is_asked_for(
             act()
 
 
+def test_a_limit_only_the_strategy_can_keep_is_refused(desk: Desk) -> None:
+    shorter, longer = (RiskConfig(time_limit_candles=candles) for candles in (9, 10))
+    with pytest.raises(ConfigError, match=r"risk.timeLimitCandles: .* or a longer one, got 10"):
+        desk.subscriptions.create(new(risk=longer), BOB)
+    config = {**EMA, "risk": {"timeLimitCandles": 10}}
+    desk.strategies.create(deployed("timed", config=config), ANN)
+    offer(desk, "timed", "public")
+    bot = desk.subscriptions.create(new(strategy="timed", risk=longer), BOB).id
+    with pytest.raises(ConfigError, match=r"risk.timeLimitCandles: .* got 9; leave it out"):
+        desk.subscriptions.change(bot, SubscriptionChange(risk=shorter), BOB)
+
+
 def test_an_account_follows_a_strategy_once_and_again_after_it_has_left(desk: Desk) -> None:
     made = desk.subscriptions.create(new(), BOB)
     with pytest.raises(ConflictError, match="account: 'a-bob' follows strategy 'open' already"):
