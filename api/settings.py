@@ -24,6 +24,9 @@ class Settings(BaseSettings):
             ``postgresql://USER:PASSWORD@HOST/NAME``; empty: a file in its data folder.
         redis_url: ``CHORUS_REDIS_URL``: address of a Redis server that carries events to other
             processes; empty: they stay in the service.
+        hosts: ``CHORUS_HOSTS``: further names a service is asked for by, separated by commas;
+            without them it answers only to names of this machine.
+        origins: ``CHORUS_ORIGINS``: pages of other origins that may use its API, likewise.
         log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
         debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
     """
@@ -33,6 +36,8 @@ class Settings(BaseSettings):
     plugin_folders: Annotated[tuple[Path, ...], NoDecode] = ()
     store: str = ""
     redis_url: str = ""
+    hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    origins: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     debug: bool = False
 
@@ -41,6 +46,13 @@ class Settings(BaseSettings):
     def _split_like_path(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("hosts", "origins", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return frozenset(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @field_validator("log_level", mode="before")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 
 from api.cli.columns import report_console
@@ -64,7 +65,7 @@ def up(
     if problems:
         raise InvalidConfigError(problems)
     # The engine and the API take seconds to import; messages about input need not wait.
-    from api.server import create_app  # noqa: PLC0415 - see above
+    from api.server import Guards, create_app  # noqa: PLC0415 - see above
     from api.service.listening import bound, serving  # noqa: PLC0415 - see above
     from api.service.plan import ServicePlan  # noqa: PLC0415 - see above
     from api.service.service import running_service  # noqa: PLC0415 - see above
@@ -83,6 +84,9 @@ def up(
         ),
     )
     console = report_console()
+    guards = Guards(
+        hosts=settings.hosts, origins=settings.origins, redis_url=SecretStr(settings.redis_url)
+    )
 
     def say(line: str) -> None:
         if not quiet:
@@ -92,7 +96,7 @@ def up(
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
         with (
             running_service(plan, stop=stop, say=say) as service,
-            serving(create_app(service.services), listener),
+            serving(create_app(service.services, guards=guards), listener),
         ):
             _greet(console, service, address)
             _stay(console, service.engine, stop)

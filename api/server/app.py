@@ -22,6 +22,7 @@ from api.server.routes import (
     fills,
     instances,
     keys,
+    live,
     orders,
     portfolio,
     positions,
@@ -30,6 +31,7 @@ from api.server.routes import (
     strategies,
     strategy_history,
     stream,
+    trading,
     users,
 )
 from api.server.services import Services
@@ -74,7 +76,7 @@ def create_app(
     app.state.hub = Hub(streams or StreamLimits(origins=guards.origins), admit=door.admit_socket)
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
-    for room in (
+    rooms = (
         sessions,
         users,
         keys,
@@ -84,9 +86,11 @@ def create_app(
         bots,
         instances,
         files,
+        live,
         strategies,
         backtests,
         stream,
+        trading,
         settings,
         audit,
         strategy_history,
@@ -95,7 +99,8 @@ def create_app(
         positions,
         portfolio,
         alerts,
-    ):
+    )
+    for room in rooms:
         every.include_router(room.router)
     app.include_router(every)
     return app

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 
+from api.server.engine import EngineView
 from engine.access import Caller
 from engine.alerts import Alerts
 from engine.audit import AuditLog
@@ -16,6 +17,7 @@ from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
 from engine.deployments import Accounts, Strategies
 from engine.deployments.subscriptions import Subscriptions
+from engine.deployments.trading import TradingSwitch
 from engine.events import Broadcaster
 from engine.history import History
 from engine.idempotency import Idempotency
@@ -30,6 +32,7 @@ class Services(msgspec.Struct, frozen=True):
     """The services of one engine.
 
     Attributes:
+        engine: What runs.
         users: Who may sign in.
         files: Strategy files.
         definitions: What strategies are made from.
@@ -39,6 +42,7 @@ class Services(msgspec.Struct, frozen=True):
         subscriptions: Who follows it.
         backtests: What was played for users, and is to be.
         broadcaster: What happens, for all who follow it.
+        trading: The kill switch.
         history: What strategies did, and what came of it.
         alerts: What somebody should look at.
         settings: What is changed while Chorus runs.
@@ -46,6 +50,7 @@ class Services(msgspec.Struct, frozen=True):
         idempotency: What was answered to requests with a key of their own.
     """
 
+    engine: EngineView
     users: Users
     files: StrategyFiles
     definitions: Definitions
@@ -55,6 +60,7 @@ class Services(msgspec.Struct, frozen=True):
     subscriptions: Subscriptions
     backtests: Backtests
     broadcaster: Broadcaster
+    trading: TradingSwitch
     history: History
     alerts: Alerts
     settings: Settings

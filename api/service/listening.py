@@ -8,15 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 
-import uvicorn
 from fastapi import FastAPI
 
+from api.server.serving import Server
 from engine.errors import ChorusError, ConfigError
 
 __all__ = ["bound", "serving"]
 
 _BACKLOG = 2048
-_CLOSE_WITHIN_S = 5
 _STARTS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.01
 
@@ -59,15 +58,7 @@ def serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
     Raises:
         ChorusError: It does not start.
     """
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_CLOSE_WITHIN_S,
-        )
-    )
+    server = Server(app, log_config=None, access_log=False, server_header=False)
     thread = threading.Thread(target=server.run, args=([listener],), name="chorus-http")
     thread.start()
     try:

@@ -24,12 +24,14 @@ from engine.catalog.files import StrategyFiles
 from engine.catalog.signing import Signer
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.subscriptions import Subscriptions
+from engine.deployments.trading import TradingSwitch
 from engine.events import Broadcaster, MemoryEventLog
 from engine.history import History
 from engine.idempotency import Idempotency
 from engine.jobs import BacktestLimits, Backtests, Datasets
 from engine.settings import Settings
 from engine.users import Hasher, Users
+from tests.api.server.engine import FakeEngine
 from tests.stores import an_empty_store
 
 STREAMS = frozenset({"paper:BTC/USDT:1m", "paper:BTC/USDT:15m"})
@@ -46,7 +48,12 @@ def log() -> MemoryEventLog:
 
 
 @pytest.fixture
-def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def services(tmp_path: Path, log: MemoryEventLog, engine: FakeEngine) -> Iterator[Services]:
     ticks = count(1_700_000_000_000)
     quick = Hasher(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
@@ -62,11 +69,13 @@ def services(tmp_path: Path, log: MemoryEventLog) -> Iterator[Services]:
         definitions = Definitions(store, lambda: files.catalog, clock)
         seed_built_ins(definitions, files.catalog)
         yield Services(
+            engine=engine,
             users=Users(store, clock, SECRET, hasher=quick),
             files=files,
             definitions=definitions,
             exchange=Exchange(store, definitions, Signer(SECRET), clock),
-            accounts=Accounts(store, clock),
+            accounts=(accounts := Accounts(store, clock)),
+            trading=TradingSwitch(store, accounts, engine, clock),
             strategies=Strategies(
                 store,
                 definitions,

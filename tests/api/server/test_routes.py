@@ -30,7 +30,7 @@ def problem(answer: Response, status: int) -> dict[str, Any]:
 
 def test_a_strategy_is_deployed_changed_and_taken_away(ask: Ask) -> None:
     ann = ask("ann")
-    made = ann.post("/strategies", json=EMA)
+    made = ann.post("/strategies/start", json=EMA)
     assert made.status_code == 201
     assert made.headers["etag"] == '"1"'
     assert made.json()["created"].endswith("Z")
@@ -102,6 +102,13 @@ def test_pages_go_on_where_the_one_before_ended(ask: Ask) -> None:
         ("PUT", "/strategies/one/pause", None),
         ("PUT", "/strategies/one/settings", {"parameters": {"allow_short": True}}),
         ("DELETE", "/strategies/one", None),
+        ("PATCH", "/strategies/one", {"visibility": "public"}),
+        ("PUT", "/strategies/one/resume", None),
+        ("POST", "/strategies/one/activate", None),
+        ("POST", "/strategies/one/deactivate", None),
+        ("POST", "/strategies/one/restart", None),
+        ("GET", "/strategies/one/metrics", None),
+        ("GET", "/strategies/one/candles", None),
         ("GET", "/accounts/ann", None),
         ("POST", "/accounts/ann/disable", None),
         ("GET", f"{DEFINITIONS}/{{mine}}", None),
@@ -117,7 +124,7 @@ def test_what_is_somebody_elses_is_not_there_and_nobody_gets_in_without_a_key(
     ask: Ask, method: str, path: str, body: Any
 ) -> None:
     ann, bob = ask("ann"), ask("bob")
-    ann.post("/strategies", json=EMA)
+    ann.post("/strategies/start", json=EMA)
     mine = ann.post(DEFINITIONS, json={"key": "mine", "strategyType": "EMA_CROSS"}).json()["id"]
     place = path.format(mine=mine)
     problem(bob.request(method, place, json=body), 404)
@@ -172,7 +179,7 @@ def test_a_bad_question_is_answered_with_what_is_wrong(ask: Ask, path: str, mess
 
 def test_an_etag_that_is_none_is_refused(ask: Ask) -> None:
     ann = ask("ann")
-    ann.post("/strategies", json=EMA)
+    ann.post("/strategies/start", json=EMA)
     for tag in ("x", "1", '"x"', '"1" x'):
         refused = ann.put("/strategies/one/pause", headers={"If-Match": tag})
         assert "If-Match: needs the ETag" in problem(refused, 422)["detail"]
