@@ -1,7 +1,6 @@
 """What is to run and for whom: accounts, strategies, and who follows them."""
 
 from engine.deployments.accounts import Accounts, configured
-from engine.deployments.bots import NewSubscription, SubscriptionChange
 from engine.deployments.served import Served
 from engine.deployments.strategies import NewStrategy, Strategies
 
