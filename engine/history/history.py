@@ -309,4 +309,6 @@ def _take(session: Session, query: Select[Row], how: _List, selection: Selection
     order = order_of(selection.sort or newest_first, how.sorts, last=how.key[0])
     known = {each.by.key for each in order}
     order += [SortedBy(each, order[0].is_descending) for each in how.key if each.key not in known]
-    return take_page(session, query, order, after=selection.after, limit=selection.limit)
+    return take_page(
+        session, query, order, after=selection.after, limit=selection.limit, is_plain=True
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, or_
@@ -77,6 +77,7 @@ def take_page(
     *,
     after: str | None,
     limit: int,
+    is_plain: bool = False,
 ) -> Page[T]:
     """Return some rows of a query.
 
@@ -86,6 +87,7 @@ def take_page(
         order: What to sort by.
         after: As the page before said; None: the first ones.
         limit: How many at most, from 1 to `MAX_LIMIT`.
+        is_plain: The rows have the attributes of the class and are only read; half the time.
 
     Raises:
         ConfigError: `limit` is out of range, or no page of this list has said `after`.
@@ -95,9 +97,16 @@ def take_page(
     if after is not None:
         query = query.where(_beyond(order, _read(after, order)))
     columns = (each.by.desc() if each.is_descending else each.by.asc() for each in order)
-    rows = list(session.scalars(query.order_by(*columns).limit(limit + 1)))
+    query = query.order_by(*columns).limit(limit + 1)
+    rows = _plain(session, query) if is_plain else list(session.scalars(query))
     items = rows[:limit]
     return Page(items, _written(items[-1], order) if len(rows) > limit else None)
+
+
+def _plain(session: Session, query: Select[T]) -> list[T]:
+    """Return rows without what follows changes of them."""
+    [table] = query.get_final_froms()
+    return cast("list[T]", session.execute(query.with_only_columns(*table.c)).all())
 
 
 def _beyond(order: Sequence[Order], values: Sequence[Any]) -> ColumnElement[bool]:

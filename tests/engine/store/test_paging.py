@@ -52,6 +52,19 @@ def pages(store: Store, order: str, limit: int, between: Callable[[int], None]) 
         between(number)
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_plain_rows_are_the_same(store: Store, users: list[User], order: str) -> None:
+    wanted = select(User).where(User.role == "viewer")
+    found = []
+    for is_plain in (False, True):
+        with store.read() as session:
+            page = take_page(session, wanted, ORDERS[order], after=None, limit=5, is_plain=is_plain)
+        names = User.__table__.c.keys()
+        found.append(([[getattr(row, n) for n in names] for row in page.items], page.next))
+    assert found[0] == found[1]
+    assert found[0][1] is not None
+
+
 @pytest.mark.parametrize("limit", [1, 4, 5, 24, 25, 26, MAX_LIMIT])
 @pytest.mark.parametrize("order", ORDERS)
 def test_pages_together_are_the_sorted_list(
