@@ -10,7 +10,7 @@ from actors.services import CONTROL_TIMEOUT_S, call, call_service
 from engine.config import Isolation, StrategyConfig
 from engine.instance import Command, Pause, Resume, Update
 from engine.report import EngineExtract, StrategyOutcome
-from engine.status import EngineStatus
+from engine.status import EngineHealth, EngineStatus
 from engine.trading import AccountState, Registration, TradingMode
 from engine.types import Candle
 
@@ -34,6 +34,11 @@ class EngineClient:
         """Return the state of everything as last heard."""
         status: EngineStatus = call_service(self._manager.status)
         return status
+
+    def health(self) -> EngineHealth:
+        """Return how the engine and each of its processes is."""
+        health: EngineHealth = call_service(self._manager.health)
+        return health
 
     def metrics(self, strategy_id: str) -> StrategyOutcome:
         """Return one strategy's state and metrics as of its last candle."""

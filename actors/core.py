@@ -20,6 +20,7 @@ __all__ = ["LONGEST_ABSENCE_S", "Core", "Service", "Subscriber"]
 
 OPEN_TIMEOUT_S = 120.0
 ATTACH_TIMEOUT_S = 15.0
+PROCESS_TIMEOUT_S = 2.0
 ATTACH_POLL_S = 0.02
 
 LONGEST_ABSENCE_S = 60.0
@@ -58,6 +59,7 @@ class Service:
         handle: The actor.
         is_open: It knows its past and answers.
         is_ready: Everybody is connected to it.
+        restarts: How often its process has died.
     """
 
     def __init__(self, title: str, handle: Any) -> None:
@@ -65,6 +67,8 @@ class Service:
         self.handle = handle
         self.is_open = False
         self.is_ready = False
+        self.restarts = 0
+        self._process = 0
         self._ended: Any = None
         self._away_since = time.monotonic()
         self._strikes = 0
@@ -79,6 +83,13 @@ class Service:
         """Start the loop of a process that has just been opened."""
         self.handle.run.remote()
         self.opened()
+
+    def process(self) -> int:
+        """Return its process id; 0 while it is away. Asks it once per life."""
+        if not self._process and self.is_open:
+            with contextlib.suppress(ChorusError):
+                self._process = call(self.handle.process.remote(), PROCESS_TIMEOUT_S)
+        return self._process
 
     def look(self, decided: int) -> None:
         """Note whether its process has died.
@@ -104,6 +115,8 @@ class Service:
 
     def _lost(self, decided: int, cause: str) -> None:
         self.is_open = self.is_ready = False
+        self._process = 0
+        self.restarts += 1
         self._away_since = time.monotonic()
         self._strikes = self._strikes + 1 if decided == self._struck_at else 1
         self._struck_at = decided

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,6 +77,7 @@ class Fleet:
         endpoints: The engine's data plane.
         is_changed: Something was started, has failed, or is wanted differently since the last
             look at everything.
+        restarts: How often each host was started again.
     """
 
     core: Core
@@ -92,6 +94,7 @@ class Fleet:
         self.is_changed = True
         self.members: dict[str, Member] = {}
         self.hosts: dict[str, HostProcess] = {}
+        self.restarts: Counter[str] = Counter()
         # A turn is short. Nobody waits for a host that starts, so that it may take longer there.
         self._turn_timeout_s = 2 * config.arbitration.window_ms / 1000
         self._control = ControlHub(endpoints, self._take_report)
@@ -184,6 +187,7 @@ class Fleet:
         self._gather(host)
         for name in host.carried:
             self.members[name].begin()
+        self.restarts[host_id] += host_id in self.hosts
         self.hosts[host_id] = host
         self._starters.submit(self._bring_up, host)
 

@@ -16,6 +16,7 @@ from actors.cluster import spawn
 from actors.core import Core
 from actors.deployment import Deployment, take_over
 from actors.fleet import START_TIMEOUT_S, Fleet
+from actors.health import health_of
 from actors.market_data import MarketDataActor
 from actors.members import HostProcess, Member, unwritten_states
 from actors.memory import ManagerMemory
@@ -28,7 +29,7 @@ from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
 from engine.instance import Command, Pause, Resume
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
-from engine.status import EngineStatus, StrategyStatus, idle_status
+from engine.status import EngineHealth, EngineStatus, StrategyStatus, idle_status
 from engine.supervision import SupervisionSettings
 from engine.types import Candle
 
@@ -296,6 +297,11 @@ class StrategyManager:
             strategies=[self._line(member) for member in list(self._fleet.members.values())],
             latency_ms=progress.latency_ms,
         )
+
+    def health(self) -> EngineHealth:
+        """Return how the engine and each of its processes is."""
+        self._require_open()
+        return health_of(self._core, self._fleet, self._failure)
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams of the feed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,6 +143,10 @@ class MarketDataActor:
         if not self._is_open:
             return None
         return self._facts(), self._begin.is_set(), self._draining
+
+    def process(self) -> int:
+        """Return its process id."""
+        return os.getpid()
 
     def ended(self) -> None:
         """Return when the loop has ended, which it does with the process only; see `Ending`."""

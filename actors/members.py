@@ -249,11 +249,12 @@ class HostProcess:
             cause = failure_text(error)
         self.end(cause)
 
-    def weigh(self, now: float) -> None:
-        """Look now and then how much memory the process uses."""
+    def weigh(self, now: float) -> int:
+        """Return how much memory the process uses, in bytes; looks now and then."""
         if self.process and now - self._weighed_at >= WEIGH_EVERY_S:
             self._weighed_at = now
             self._memory_bytes = unique_memory(self.process)
+        return self._memory_bytes
 
     def actual(
         self, *, answered: int, owes_since: float | None, busy_with: str | None

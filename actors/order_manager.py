@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import threading
 import time
 from collections import deque
@@ -237,6 +238,10 @@ class OrderManagerActor:
     def introduce(self) -> int | None:
         """Return its reign; None if it has yet to be opened."""
         return self._reign if self._is_open else None
+
+    def process(self) -> int:
+        """Return its process id."""
+        return os.getpid()
 
     def ended(self) -> None:
         """Return when the loop has ended, which it does with the process only; see `Ending`."""

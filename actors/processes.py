@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["settle_memory", "uncollected", "unique_memory"]
+__all__ = ["processor_time", "settle_memory", "uncollected", "unique_memory"]
 
 _PRIVATE = re.compile(rb"^Private_(?:Clean|Dirty):\s+(\d+) kB$", re.MULTILINE)
 
@@ -55,3 +56,18 @@ def unique_memory(process: int) -> int:
     except OSError:
         return 0
     return 1024 * sum(int(found) for found in _PRIVATE.findall(rollup))
+
+
+def processor_time(process: int) -> float:
+    """Return the processor time a process has used so far.
+
+    Returns:
+        Seconds; 0 where the system does not tell, or there is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return 0.0
+    # The name, in parentheses, may hold anything; user and system time are the 14th and 15th field.
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 if TYPE_CHECKING:
     from engine.config import StrategyConfig
 
-__all__ = ["EngineStatus", "StrategyStatus", "idle_status"]
+__all__ = ["EngineHealth", "EngineStatus", "ProcessStatus", "StrategyStatus", "idle_status"]
 
 
 class StrategyStatus(msgspec.Struct, frozen=True):
@@ -91,3 +91,48 @@ class EngineStatus(msgspec.Struct, frozen=True):
     elapsed_s: float
     strategies: list[StrategyStatus]
     latency_ms: dict[str, float]
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """One process of an engine.
+
+    Attributes:
+        id: ``manager``, ``market-data``, ``order-manager``, or a host's id.
+        kind: What it does.
+        state: ``starting``, ``running`` or ``ended``; one that has ended is about to be started
+            again, or waits until that is tried.
+        process: Its process id; 0 if not known.
+        strategies: How many it carries.
+        memory_bytes: Unique memory: what would be free if it alone ended; 0 if not known.
+        cpu_s: Processor time it has used, seconds.
+        restarts: How often it was started again while this manager has lived.
+        cause: Why it has ended; empty otherwise.
+    """
+
+    id: str
+    kind: Literal["manager", "market-data", "order-manager", "pooled", "dedicated"]
+    state: Literal["starting", "running", "ended"]
+    process: int = 0
+    strategies: int = 0
+    memory_bytes: int = 0
+    cpu_s: float = 0.0
+    restarts: int = 0
+    cause: str = ""
+
+
+class EngineHealth(msgspec.Struct, frozen=True):
+    """How an engine is, apart from what its strategies do.
+
+    Attributes:
+        processes: All of them, services first.
+        published: Last slice market data has published; -1 before the first.
+        decided: Last slice the order manager has decided; -1 before the first.
+        is_feed_over: There are no more candles.
+        failure: Why the engine cannot go on; empty while it does.
+    """
+
+    processes: list[ProcessStatus]
+    published: int
+    decided: int
+    is_feed_over: bool = False
+    failure: str = ""
