@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.errors import ConfigError
@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         hosts: ``CHORUS_HOSTS``: further names a service is asked for by, separated by commas;
             without them it answers only to names of this machine.
         origins: ``CHORUS_ORIGINS``: pages of other origins that may use its API, likewise.
+        metrics_open: ``CHORUS_METRICS_OPEN=1``: programs of this machine read ``/metrics`` without
+            a key.
+        metrics_strategies: ``CHORUS_METRICS_STRATEGIES``: how many strategies have metrics of their
+            own.
         log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
         debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
     """
@@ -38,6 +42,8 @@ class Settings(BaseSettings):
     redis_url: str = ""
     hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     origins: Annotated[frozenset[str], NoDecode] = frozenset()
+    metrics_open: bool = False
+    metrics_strategies: Annotated[int, Field(ge=0, le=100_000)] = 200
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     debug: bool = False
 

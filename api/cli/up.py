@@ -65,7 +65,7 @@ def up(
     if problems:
         raise InvalidConfigError(problems)
     # The engine and the API take seconds to import; messages about input need not wait.
-    from api.server import Guards, create_app  # noqa: PLC0415 - see above
+    from api.server import Exposition, Guards, create_app  # noqa: PLC0415 - see above
     from api.service.listening import bound, serving  # noqa: PLC0415 - see above
     from api.service.plan import ServicePlan  # noqa: PLC0415 - see above
     from api.service.service import running_service  # noqa: PLC0415 - see above
@@ -88,6 +88,8 @@ def up(
         hosts=settings.hosts, origins=settings.origins, redis_url=SecretStr(settings.redis_url)
     )
 
+    exposition = Exposition(is_open=settings.metrics_open, strategies=settings.metrics_strategies)
+
     def say(line: str) -> None:
         if not quiet:
             console.print(f"{line} …", highlight=False)
@@ -96,7 +98,7 @@ def up(
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
         with (
             running_service(plan, stop=stop, say=say) as service,
-            serving(create_app(service.services, guards=guards), listener),
+            serving(create_app(service.services, guards=guards, exposition=exposition), listener),
         ):
             _greet(console, service, address)
             _stay(console, service.engine, stop)

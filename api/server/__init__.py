@@ -2,6 +2,7 @@
 
 from api.server.app import create_app
 from api.server.guards import Guards, Limits
+from api.server.metrics import Exposition
 from api.server.services import Services
 
-__all__ = ["Guards", "Limits", "Services", "create_app"]
+__all__ = ["Exposition", "Guards", "Limits", "Services", "create_app"]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from api.server.guards import Doorkeeper, Guards, layers_of
 from api.server.guards.document import GuardedApi
 from api.server.guards.rates import Rates
+from api.server.metrics import Exposition, Metrics
 from api.server.problems import add_problems
 from api.server.routes import (
     accounts,
@@ -31,6 +32,7 @@ from api.server.routes import (
     strategies,
     strategy_history,
     stream,
+    system,
     trading,
     users,
 )
@@ -50,7 +52,11 @@ may be bound to a version with `If-Match`.
 
 
 def create_app(
-    services: Services, *, guards: Guards | None = None, streams: StreamLimits | None = None
+    services: Services,
+    *,
+    guards: Guards | None = None,
+    streams: StreamLimits | None = None,
+    exposition: Exposition | None = None,
 ) -> FastAPI:
     """Return the application of one engine. Opens nothing; whoever calls closes the services.
 
@@ -59,6 +65,7 @@ def create_app(
         guards: Which hosts, origins, and how many requests are let through; by default only
             programs and pages of this machine.
         streams: How much of the event stream each client may have.
+        exposition: What metrics are shown to whom; by default all to admins.
     """
     guards = guards or Guards()
     app = GuardedApi(
@@ -74,6 +81,9 @@ def create_app(
     door = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
     app.state.doorkeeper = door
     app.state.hub = Hub(streams or StreamLimits(origins=guards.origins), admit=door.admit_socket)
+    app.state.metrics = Metrics(
+        lambda: app.state.services, lambda: len(app.state.hub), exposition or Exposition()
+    )
     add_problems(app)
     every = APIRouter(prefix=PREFIX)
     rooms = (
@@ -99,8 +109,10 @@ def create_app(
         positions,
         portfolio,
         alerts,
+        system,
     )
     for room in rooms:
         every.include_router(room.router)
     app.include_router(every)
+    app.include_router(system.metrics_router)
     return app

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from api.server.engine import EngineView
+from api.server.system import SystemView
 from engine.access import Caller
 from engine.alerts import Alerts
 from engine.audit import AuditLog
@@ -33,6 +34,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         engine: What runs.
+        system: How the service itself is.
         users: Who may sign in.
         files: Strategy files.
         definitions: What strategies are made from.
@@ -51,6 +53,7 @@ class Services(msgspec.Struct, frozen=True):
     """
 
     engine: EngineView
+    system: SystemView
     users: Users
     files: StrategyFiles
     definitions: Definitions

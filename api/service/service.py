@@ -13,10 +13,12 @@ from actors.state import open_run_folder
 from actors.tap import CandleTap
 from api.backtests.serving import served_backtests
 from api.server import Services
+from api.server.system import Recorded
 from api.service.bots import BotDeployer
 from api.service.deployer import Deployer
 from api.service.ground import Feed, Ground, now_ms, open_ground
 from api.service.kept_code import KeptCode
+from api.service.observing import Observer
 from api.service.plan import ServicePlan, engine_config
 from api.service.rounds import Rounds
 from api.service.seeds import seed
@@ -106,10 +108,8 @@ def _connect(
 ) -> Services:
     """Bring what is deployed to the engine, and what it does to the store and the event log."""
     client, store, events = engine.client, ground.store, ground.events
-    recording = RecordingLoop(
-        Recorder(store, events, ground.ownership.of, now_ms, run_id=_run_id(folder)),
-        client.ledger_lines,
-    )
+    recorder = Recorder(store, events, ground.ownership.of, now_ms, run_id=_run_id(folder))
+    recording = RecordingLoop(recorder, client.ledger_lines)
     deployer = Deployer(
         ground.strategies,
         lambda: ground.files.catalog,
@@ -122,7 +122,16 @@ def _connect(
     candles = CandleWatch(tap, events)
     status = StatusWatch(client.status, events, ground.ownership.of)
     rounds = Rounds([deployer.round, bots.round], ground.changed)
-    for thread in (recording, candles, status, rounds):
+    observer = Observer(
+        store,
+        events,
+        client.health,
+        recording=lambda: recording.status,
+        recorded=lambda: Recorded(**recorder.recorded),
+        folder=plan.folder,
+        now_ms=now_ms,
+    )
+    for thread in (recording, candles, status, rounds, observer):
         thread.start()
         stack.callback(thread.close)
     backtests = stack.enter_context(
@@ -140,6 +149,7 @@ def _connect(
     stack.callback(broadcaster.close)
     return Services(
         engine=window,
+        system=observer,
         users=ground.users,
         files=ground.files,
         definitions=ground.definitions,

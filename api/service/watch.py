@@ -18,7 +18,7 @@ from engine.recording import Whose
 from engine.status import EngineStatus, StrategyStatus
 from engine.types import Candle, StreamId
 
-__all__ = ["CandleWatch", "StatusWatch", "Tap"]
+__all__ = ["CandleWatch", "StatusWatch", "Tap", "Watch"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Tap(Protocol):
         ...
 
 
-class _Watch:
+class Watch:
     """A thread that does one thing again and again, whatever goes wrong."""
 
     def __init__(self, name: str) -> None:
@@ -74,7 +74,7 @@ class _Watch:
                 self._closing.wait(pause_s)
 
 
-class StatusWatch(_Watch):
+class StatusWatch(Watch):
     """Looks at all strategies now and then.
 
     What has changed goes out as ``metrics``; a strategy that has come into another state, as
@@ -134,7 +134,7 @@ class StatusWatch(_Watch):
         self._events.publish("metrics", data, strategy_id=status.id, owner_id=owner.owner_id)
 
 
-class CandleWatch(_Watch):
+class CandleWatch(Watch):
     """Publishes candles as ``candles:<stream>``; of a feed that rushes, the newest ones.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -56,6 +57,9 @@ class Recorder:
         engine: Of the engine that runs it.
         flush_s: How long to wait for the event log, seconds.
 
+    Attributes:
+        recorded: How many ``signals``, ``orders`` and ``fills`` it has put on record itself.
+
     Raises:
         ConfigError: An id is empty or too long.
     """
@@ -83,6 +87,7 @@ class Recorder:
         self._engine = engine
         self._flush_s = flush_s
         self._outbox = Outbox(store, event_log, engine)
+        self.recorded: Counter[str] = Counter()
 
     def position(self) -> int:
         """Return how many lines are on record; the first call of a new run leaves the one before.
@@ -138,9 +143,10 @@ class Recorder:
                 self._run_id,
                 self._clock(),
                 owners=owners,
-                orders=load_orders(session, orders_of(self._run_id, new)),
+                orders=(orders := load_orders(session, orders_of(self._run_id, new))),
                 positions=load_positions(session, positions_of(owners, new)),
             )
+            known = len(orders)
             for number, line in enumerate(new, start=row.lines):
                 batch.take(number, line)
             write(session, batch)
@@ -148,7 +154,11 @@ class Recorder:
             row.last_hash = _hash(lines[-1])
             row.recorded_ms = self._clock()
             self._outbox.put(session, self._run_id, row.lines, batch.events)
-            return row.lines
+            lines_on_record = row.lines
+        self.recorded.update(
+            signals=len(batch.signals), orders=len(batch.orders) - known, fills=len(batch.fills)
+        )
+        return lines_on_record
 
     def _row(self, session: Session) -> Recording:
         """Return how far the run is on record, locked until the end of the transaction."""

@@ -12,6 +12,7 @@ from api.server.guards.configuration import Guards
 from api.server.guards.entrance import Entrance
 from api.server.guards.front import Front
 from api.server.guards.repetition import Repetition
+from api.server.metrics import Measured
 
 __all__ = ["layers_of"]
 
@@ -43,6 +44,7 @@ def layers_of(guards: Guards, *, private: str) -> list[Middleware]:
         max_age=600,
     )
     return [
+        Middleware(Measured),
         front,
         *([others] if guards.origins else []),
         Middleware(Entrance),

@@ -31,7 +31,7 @@ from engine.idempotency import Idempotency
 from engine.jobs import BacktestLimits, Backtests, Datasets
 from engine.settings import Settings
 from engine.users import Hasher, Users
-from tests.api.server.engine import FakeEngine
+from tests.api.server.engine import FakeEngine, FakeSystem
 from tests.stores import an_empty_store
 
 STREAMS = frozenset({"paper:BTC/USDT:1m", "paper:BTC/USDT:15m"})
@@ -53,7 +53,14 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def services(tmp_path: Path, log: MemoryEventLog, engine: FakeEngine) -> Iterator[Services]:
+def system() -> FakeSystem:
+    return FakeSystem()
+
+
+@pytest.fixture
+def services(
+    tmp_path: Path, log: MemoryEventLog, engine: FakeEngine, system: FakeSystem
+) -> Iterator[Services]:
     ticks = count(1_700_000_000_000)
     quick = Hasher(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
@@ -70,6 +77,7 @@ def services(tmp_path: Path, log: MemoryEventLog, engine: FakeEngine) -> Iterato
         seed_built_ins(definitions, files.catalog)
         yield Services(
             engine=engine,
+            system=system,
             users=Users(store, clock, SECRET, hasher=quick),
             files=files,
             definitions=definitions,

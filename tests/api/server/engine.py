@@ -1,9 +1,10 @@
-"""An engine that answers what a test has told it."""
+"""An engine and a service that answer what a test has told them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from api.server.system import Check, SystemStatus
 from engine.config import MarketConfig, SyntheticConfig, SyntheticSymbol
 from engine.errors import DataError, LifecycleError
 from engine.market import Market, open_market
@@ -31,9 +32,10 @@ class FakeEngine:
     outcomes: dict[str, StrategyOutcome] = field(default_factory=dict)
     modes: dict[str, TradingMode] = field(default_factory=dict)
     states: list[AccountState] = field(default_factory=list)
+    newest: EngineStatus | None = None
 
     def status(self) -> EngineStatus | None:
-        return None
+        return self.newest
 
     def status_of(self, strategy_id: str) -> StrategyStatus | None:
         return self.statuses.get(strategy_id)
@@ -60,3 +62,20 @@ class FakeEngine:
 
     def account_states(self) -> list[AccountState]:
         return self.states
+
+
+@dataclass
+class FakeSystem:
+    """As a `SystemView`."""
+
+    seen: SystemStatus = field(
+        default_factory=lambda: SystemStatus(started_ms=1_700_000_000_000, uptime_s=12.5)
+    )
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def status(self) -> SystemStatus:
+        return self.seen
+
+    def checks(self) -> list[Check]:
+        names = ("store", "engine", "feed", "recording")
+        return [Check(name, self.problems.get(name, "")) for name in names]
