@@ -166,7 +166,7 @@ Shape = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], dict[str, Calla
 """Names shown, what reads them from a row, and what some are made by."""
 
 
-def listed(view: type[View], page: Page[Any]) -> Response:
+def listed(view: type[View], page: Page[Any], **made: Callable[[Any], object]) -> Response:
     """Return a page as it is sent.
 
     The same bytes as a `Listing` of views, without making the views: for a thousand rows that is
@@ -175,9 +175,13 @@ def listed(view: type[View], page: Page[Any]) -> Response:
     Args:
         view: What is shown of a row; a flat one.
         page: The rows.
+        made: Fields that are made of the whole row; they are shown last.
     """
-    names, read, made_by = _shape_of(view)
+    names, read, made_by = _shape_of(view, frozenset(made))
     items = [dict(zip(names, read(row), strict=True)) for row in page.items]
+    for name, make in made.items():
+        for item, row in zip(items, page.items, strict=True):
+            item[name] = make(row)
     for name, make in made_by.items():
         for item in items:
             value = item[name]
@@ -188,8 +192,8 @@ def listed(view: type[View], page: Page[Any]) -> Response:
 
 
 @cache
-def _shape_of(view: type[View]) -> Shape:
-    fields = view.model_fields.items()
+def _shape_of(view: type[View], without: frozenset[str]) -> Shape:
+    fields = [(name, field) for name, field in view.model_fields.items() if name not in without]
     # What is not renamed has the alias that was made from its name.
     attributes = [
         name if field.validation_alias == to_camel(name) else str(field.validation_alias)

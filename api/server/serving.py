@@ -33,6 +33,8 @@ class Server(uvicorn.Server):
             # For each message to each client it would take longer than to send it as it is.
             "ws_per_message_deflate": False,
             "timeout_graceful_shutdown": _STOP_WITHIN_S,
+            # Anybody on this machine could say it comes from anywhere, and never be slowed down.
+            "proxy_headers": False,
         }
         super().__init__(uvicorn.Config(app, **(ours | options)))
 

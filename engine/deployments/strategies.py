@@ -129,7 +129,7 @@ class Strategies:
         limit: int = 100,
         desired: Desired | None = None,
     ) -> Page[Strategy]:
-        """Return some of the strategies a caller sees.
+        """Return some of the strategies a caller sees, to be read only.
 
         Args:
             caller: Who asks.
@@ -146,7 +146,7 @@ class Strategies:
         if desired is not None:
             query = query.where(Strategy.desired == desired)
         with self._store.read() as session:
-            return take_page(session, query, order, after=after, limit=limit)
+            return take_page(session, query, order, after=after, limit=limit, is_plain=True)
 
     def public(self, *, after: str | None = None, limit: int = 100) -> Page[Strategy]:
         """Return some of the strategies everybody may follow, the newest first.
@@ -159,7 +159,7 @@ class Strategies:
             Strategy.visibility == "public", Strategy.deleted_ms.is_(None)
         )
         with self._store.read() as session:
-            return take_page(session, query, order, after=after, limit=limit)
+            return take_page(session, query, order, after=after, limit=limit, is_plain=True)
 
     def versions(self) -> dict[str, int]:
         """Return the version of every strategy there ever was, whoever owns it, by id."""

@@ -96,14 +96,14 @@ class StrategyView(View):
     account_id: str
     config: dict[str, Any]
     desired: str = Field(description="What its owner wants: running, paused or stopped")
-    state: dict[str, Any] = Field(
-        description="How it is: created, starting, warming, running, paused, stopped or error",
-        examples=[_STATE],
-    )
     visibility: str
     created: Moment = moment("created")
     updated: Moment = moment("updated")
     version: int
+    state: dict[str, Any] = Field(
+        description="How it is: created, starting, warming, running, paused, stopped or error",
+        examples=[_STATE],
+    )
 
 
 def _summary(config: dict[str, Any]) -> dict[str, Any]:
@@ -117,12 +117,6 @@ class PublicView(View):
     owner_id: str
     about: Annotated[dict[str, Any], BeforeValidator(_summary)] = renamed("config", "about")
     created: Moment = moment("created")
-
-
-def _with_state(row: Strategy, engine: EngineView) -> Strategy:
-    """Say of a row how the strategy is, too."""
-    row.state = state_of(row, engine)  # type: ignore[attr-defined]  # no column
-    return row
 
 
 def state_of(row: Strategy, engine: EngineView) -> dict[str, Any]:
@@ -148,13 +142,12 @@ def state_of(row: Strategy, engine: EngineView) -> dict[str, Any]:
 
 
 def _shown(row: Strategy, services: Offered, response: Response | None = None) -> StrategyView:
-    return StrategyView.of(_with_state(row, services.engine), response)
+    row.state = state_of(row, services.engine)  # type: ignore[attr-defined]  # no column
+    return StrategyView.of(row, response)
 
 
 def _listed(page: Page[Strategy], services: Offered) -> Response:
-    for row in page.items:
-        _with_state(row, services.engine)
-    return listed(StrategyView, page)
+    return listed(StrategyView, page, state=lambda row: state_of(row, services.engine))
 
 
 @router.get("", response_model=Listing[StrategyView], responses=responses())

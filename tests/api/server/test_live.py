@@ -88,6 +88,7 @@ def test_its_metrics_are_its_own_words(ask: Ask, engine: FakeEngine) -> None:
     shown = ann.get("/strategies/one/metrics").json()
     assert (shown["candles"], shown["errors"], shown["metrics"]) == (90, 1, {"trades": 4})
     assert bob.get("/strategies/one/metrics").status_code == 404
+    assert ask().get("/strategies/one/metrics").status_code == 401
 
 
 @pytest.mark.parametrize("limit", [1, 5, 100])

@@ -107,7 +107,6 @@ def test_pages_go_on_where_the_one_before_ended(ask: Ask) -> None:
         ("POST", "/strategies/one/activate", None),
         ("POST", "/strategies/one/deactivate", None),
         ("POST", "/strategies/one/restart", None),
-        ("GET", "/strategies/one/metrics", None),
         ("GET", "/strategies/one/candles", None),
         ("GET", "/accounts/ann", None),
         ("POST", "/accounts/ann/disable", None),
