@@ -6,6 +6,7 @@ import typer
 
 from api.cli import bench, checks, listings, runs
 from api.cli.boundary import ChorusGroup, ReplayCommand
+from api.cli.remote.registration import add_remote_commands
 from api.cli.up import up
 
 __all__ = ["app", "main"]
@@ -26,6 +27,7 @@ app.command("strategies")(listings.strategies)
 app.command("indicators")(listings.indicators)
 app.command("bench")(bench.bench)
 app.command("version")(listings.version)
+add_remote_commands(app)
 
 
 def main() -> None:
