@@ -8,7 +8,6 @@ user, and 100,000 orders and as many fills of theirs.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from sqlalchemy import Table, insert
 
 from api.server import Services, create_app
 from api.server.serving import Server
+from api.service.listening import bound
 from benchmarks.harness import Measure, Scenario, Trial, percentiles
 from benchmarks.results import Metric, Mode
 from benchmarks.workloads import SYMBOL, macd_rsi
@@ -191,7 +191,7 @@ def _fill(number: int) -> dict[str, Any]:
 
 def serve(file: Path) -> None:
     """Serve the lists of a store until the process is ended; prints the port."""
-    with Store.open(file) as store, socket.create_server(("127.0.0.1", 0)) as listening:
+    with Store.open(file) as store, bound("127.0.0.1", 0) as listening:
         app = create_app(_services(store))
         print(listening.getsockname()[1], flush=True)
         Server(app, log_level="warning", access_log=False).run(sockets=[listening])

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
-import socket
 import tempfile
 import threading
 import time
@@ -33,6 +32,7 @@ import msgspec
 
 from api.server import Services, create_app
 from api.server.serving import Server
+from api.service.listening import bound
 from benchmarks.alone import parser_of, positive, run_alone
 from benchmarks.harness import Scenario, Trial, percentiles
 from benchmarks.raw_websocket import RawClient
@@ -108,7 +108,7 @@ def serve(parent: Connection, streams: int, seconds: float) -> None:
         broadcaster = Broadcaster(log)
         services = cast("Services", SimpleNamespace(users=users, broadcaster=broadcaster))
         server = Server(create_app(services), log_config=None, access_log=False)
-        with contextlib.closing(store), socket.create_server(("127.0.0.1", 0)) as listener:
+        with contextlib.closing(store), bound("127.0.0.1", 0) as listener:
             thread = threading.Thread(target=server.run, args=([listener],))
             thread.start()
             publisher = _Publisher(log, streams)

@@ -7,17 +7,24 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any, Final
 
+import uvicorn
 from fastapi import FastAPI
 
 from api.server.serving import Server
 from engine.errors import ChorusError, ConfigError
 
-__all__ = ["bound", "serving"]
+__all__ = ["bound", "serving", "serving_meanwhile"]
 
 _BACKLOG = 2048
 _STARTS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.01
+_QUIET: Final[dict[str, Any]] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+}
 
 
 @contextlib.contextmanager
@@ -32,6 +39,8 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         ConfigError: It cannot be had.
     """
     try:
+        # With its protocol: only then does asyncio send small packets at once, else an answer in
+        # two parts takes 40 ms.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
@@ -53,12 +62,29 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
-    """Serve an application in a thread of its own for the length of a `with` block.
+    """Serve the API in a thread of its own for the length of a `with` block.
 
     Raises:
         ChorusError: It does not start.
     """
-    server = Server(app, log_config=None, access_log=False, server_header=False)
+    with _running(Server(app, **_QUIET), listener):
+        yield
+
+
+@contextlib.contextmanager
+def serving_meanwhile(app: FastAPI, listener: socket.socket) -> Iterator[None]:
+    """Serve something else at an address, for as long as the API does not do so itself.
+
+    Raises:
+        ChorusError: It does not start.
+    """
+    config = uvicorn.Config(app, **_QUIET)
+    with listener.dup() as own, _running(uvicorn.Server(config), own):
+        yield
+
+
+@contextlib.contextmanager
+def _running(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
     thread = threading.Thread(target=server.run, args=([listener],), name="chorus-http")
     thread.start()
     try:
