@@ -24,6 +24,8 @@ class Settings(BaseSettings):
             ``postgresql://USER:PASSWORD@HOST/NAME``; empty: a file in its data folder.
         redis_url: ``CHORUS_REDIS_URL``: address of a Redis server that carries events to other
             processes; empty: they stay in the service.
+        leader_lease_s: ``CHORUS_LEADER_LEASE_S``: after so many seconds without a word of the
+            service that leads, another one on the same store does.
         hosts: ``CHORUS_HOSTS``: further names a service is asked for by, separated by commas;
             without them it answers only to names of this machine.
         origins: ``CHORUS_ORIGINS``: pages of other origins that may use its API, likewise.
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
     plugin_folders: Annotated[tuple[Path, ...], NoDecode] = ()
     store: str = ""
     redis_url: str = ""
+    leader_lease_s: Annotated[float, Field(ge=1.0, le=300.0)] = 10.0
     hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     origins: Annotated[frozenset[str], NoDecode] = frozenset()
     metrics_open: bool = False

@@ -36,6 +36,10 @@ SpeedOption = Annotated[
     str,
     typer.Option("--speed", metavar="max|N", help="Pace of the market: N times real time."),
 ]
+NewRunOption = Annotated[
+    bool,
+    typer.Option("--new-run", help="Go on with the run in --data, whichever the store had before."),
+]
 
 _LOOK_EVERY_S = 0.25
 
@@ -48,12 +52,16 @@ def up(
     speed: SpeedOption = "60",
     host: HostOption = "127.0.0.1",
     port: PortOption = DEFAULT_PORT,
+    new_run: NewRunOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run the service: engine, strategies and API, until Ctrl-C.
 
     What the configuration deploys is deployed at the first start. From then on what was changed
     over the API counts: everything is found as it was after a restart with the same --data.
+
+    Where another service leads on the same store this one stands by, and goes on with the same
+    run, in the same folder, when that one is gone.
     """
     settings = read_settings()
     configure_logging(settings.log_level)
@@ -66,7 +74,8 @@ def up(
         raise InvalidConfigError(problems)
     # The engine and the API take seconds to import; messages about input need not wait.
     from api.server import Exposition, Guards, create_app  # noqa: PLC0415 - see above
-    from api.service.listening import bound, serving  # noqa: PLC0415 - see above
+    from api.server.standby import create_standby_app  # noqa: PLC0415 - see above
+    from api.service.listening import bound, serving, serving_meanwhile  # noqa: PLC0415 - see above
     from api.service.plan import ServicePlan  # noqa: PLC0415 - see above
     from api.service.service import running_service  # noqa: PLC0415 - see above
 
@@ -82,6 +91,8 @@ def up(
         plugin_folders=tuple(
             str(each) for each in (*settings.plugin_folders, *loaded.config.plugin_folders)
         ),
+        leader_lease_s=settings.leader_lease_s,
+        is_new_run=new_run,
     )
     console = report_console()
     guards = Guards(
@@ -97,7 +108,13 @@ def up(
     with StopRequest() as stop, bound(host, port) as listener:
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
         with (
-            running_service(plan, stop=stop, say=say) as service,
+            running_service(
+                plan,
+                stop=stop,
+                say=say,
+                standing_by=lambda: serving_meanwhile(create_standby_app(), listener),
+                on_lost=lambda: _end(console),
+            ) as service,
             serving(create_app(service.services, guards=guards, exposition=exposition), listener),
         ):
             _greet(console, service, address)
@@ -129,6 +146,14 @@ def _stay(console: Console, engine: RunningEngine, stop: StopRequest) -> None:
             break
     while not stop():
         stop.wait(_LOOK_EVERY_S)
+
+
+def _end(console: Console) -> None:
+    """Leave at once, because another service may lead by now."""
+    from api.service.leading import end_at_once  # noqa: PLC0415 - seldom needed
+
+    console.print("leadership is lost, another engine may lead by now: ending at once")
+    end_at_once()
 
 
 def _shown(host: str) -> str:

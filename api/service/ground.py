@@ -22,7 +22,7 @@ from engine.store import Store
 from engine.store.store import DEFAULT_FILE
 from engine.users import Users, secret_of
 
-__all__ = ["Ground", "now_ms", "open_ground"]
+__all__ = ["Feed", "Ground", "now_ms", "open_ground", "open_store"]
 
 _EVENTS_AT_THE_END_S: Final = 5.0
 
@@ -69,20 +69,30 @@ class Feed:
         self.served = Served(frozenset(), {})
 
 
-def open_ground(plan: ServicePlan, feed: Feed, stack: contextlib.ExitStack) -> Ground:
-    """Open the store and what is over it; bring strategy files and definitions up to date.
+def open_store(plan: ServicePlan) -> Store:
+    """Open the store, and make the folder.
+
+    Raises:
+        ConfigError: The store's address cannot be used.
+        StoreError: The store cannot be opened.
+    """
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Store.open(plan.store or plan.folder / DEFAULT_FILE)
+
+
+def open_ground(plan: ServicePlan, feed: Feed, store: Store, stack: contextlib.ExitStack) -> Ground:
+    """Open what is over the store; bring strategy files and definitions up to date.
 
     Args:
         plan: What is started.
         feed: What the engine has to offer.
+        store: Nobody else's engine works on it.
         stack: Closes all of it.
 
     Raises:
-        ConfigError: The folder, the store's address or a strategy folder cannot be used.
-        StoreError: The store cannot be opened.
+        ConfigError: The folder or a strategy folder cannot be used.
+        StoreError: The store cannot be written.
     """
-    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = stack.enter_context(Store.open(plan.store or plan.folder / DEFAULT_FILE))
     secret = secret_of(plan.folder)
     files = StrategyFiles(store, default_folders(plan.plugin_folders), now_ms)
     files.sync()

@@ -33,6 +33,9 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
         host: Address to listen at.
         port: Port to listen at; 0: any that is free.
         plugin_folders: Where strategy files are.
+        leader_lease_s: After so long without a word of it, another service on the store leads.
+        is_new_run: The store's engine goes on with the run in this folder, whichever it played
+            before.
     """
 
     config: RunConfig
@@ -44,6 +47,8 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     plugin_folders: tuple[str, ...] = ()
+    leader_lease_s: float = 10.0
+    is_new_run: bool = False
 
 
 def engine_config(plan: ServicePlan) -> RunConfig:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import msgspec
 
 from actors.engine import RunningEngine, running_engine
-from actors.state import open_run_folder
 from actors.tap import CandleTap
 from api.backtests.serving import served_backtests
 from api.server import Services
 from api.server.system import Recorded
 from api.service.bots import BotDeployer
 from api.service.deployer import Deployer
-from api.service.ground import Feed, Ground, now_ms, open_ground
+from api.service.folder import open_run, run_id
+from api.service.ground import Feed, Ground, now_ms, open_ground, open_store
 from api.service.kept_code import KeptCode
+from api.service.leading import end_at_once, leading, lock_of
 from api.service.observing import Observer
 from api.service.plan import ServicePlan, engine_config
 from api.service.rounds import Rounds
@@ -29,7 +30,6 @@ from engine.audit import AuditLog
 from engine.catalog import Catalog
 from engine.catalog.exchange import Exchange
 from engine.catalog.signing import Signer
-from engine.config import RunConfig
 from engine.deployments import Served
 from engine.deployments.trading import TradingSwitch
 from engine.events import Broadcaster
@@ -61,14 +61,23 @@ class RunningService(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def running_service(
-    plan: ServicePlan, *, stop: Callable[[], bool], say: Callable[[str], None]
+    plan: ServicePlan,
+    *,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+    standing_by: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    on_lost: Callable[[], None] = end_at_once,
 ) -> Iterator[RunningService]:
     """Run a service for the length of a `with` block; nothing outlives it but its folder.
+
+    While another one leads on its store it stands by, and then goes on with the same run.
 
     Args:
         plan: What to start.
         stop: Asked a few times per second while it starts; True gives up.
         say: Takes a line for people at each step.
+        standing_by: What to do while it stands by.
+        on_lost: Ends this process at once: another service may lead from now on.
 
     Raises:
         ConfigError: It cannot be started like this.
@@ -77,8 +86,20 @@ def running_service(
     config, feed = engine_config(plan), Feed()
     with contextlib.ExitStack() as stack:
         say("opening the store")
-        ground = open_ground(plan, feed, stack)
-        folder = stack.enter_context(_run_folder(plan, config))
+        store = stack.enter_context(open_store(plan))
+        leadership = stack.enter_context(
+            leading(
+                lock_of(plan),
+                Settings(store, now_ms),
+                lease_s=plan.leader_lease_s,
+                stop=stop,
+                say=say,
+                standing_by=standing_by,
+                on_lost=on_lost,
+            )
+        )
+        ground = open_ground(plan, feed, store, stack)
+        folder = stack.enter_context(open_run(plan, config, leadership, stop=stop, say=say))
         say("starting the engine")
         engine = stack.enter_context(
             running_engine(config, Catalog({}, []), replay=plan.replay, state=folder, stop=stop)
@@ -92,13 +113,6 @@ def running_service(
         say("stopping")
 
 
-def _run_folder(plan: ServicePlan, config: RunConfig) -> RunFolder:
-    path = plan.folder / "run"
-    return open_run_folder(
-        path, config, Catalog({}, []), plan.replay, resume=RunFolder.exists(path)
-    )
-
-
 def _connect(
     plan: ServicePlan,
     ground: Ground,
@@ -108,7 +122,7 @@ def _connect(
 ) -> Services:
     """Bring what is deployed to the engine, and what it does to the store and the event log."""
     client, store, events = engine.client, ground.store, ground.events
-    recorder = Recorder(store, events, ground.ownership.of, now_ms, run_id=_run_id(folder))
+    recorder = Recorder(store, events, ground.ownership.of, now_ms, run_id=run_id(folder))
     recording = RecordingLoop(recorder, client.ledger_lines)
     deployer = Deployer(
         ground.strategies,
@@ -166,8 +180,3 @@ def _connect(
         audit=AuditLog(store),
         idempotency=Idempotency(store, now_ms, ground.secret),
     )
-
-
-def _run_id(folder: RunFolder) -> str:
-    """Return what tells this run from any other: its manifest says when it was begun, and how."""
-    return hashlib.sha256(folder.manifest.encode()).hexdigest()[:16]

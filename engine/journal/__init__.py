@@ -1,7 +1,7 @@
 """Durable state of a run: journals, snapshots, and the folder that holds them."""
 
 from engine.journal.file import JournalFile
-from engine.journal.folder import RunFolder
+from engine.journal.folder import FolderInUseError, RunFolder
 from engine.journal.manifest import Manifest, config_sha256
 from engine.journal.orders import OrderJournal
 from engine.journal.slices import SliceJournal
@@ -9,6 +9,7 @@ from engine.journal.snapshots import SnapshotStore
 from engine.journal.state import read_state, write_state
 
 __all__ = [
+    "FolderInUseError",
     "JournalFile",
     "Manifest",
     "OrderJournal",

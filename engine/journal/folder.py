@@ -25,7 +25,7 @@ from engine.journal.file import JournalFile
 from engine.journal.manifest import Manifest
 from engine.journal.snapshots import SnapshotStore
 
-__all__ = ["RunFolder"]
+__all__ = ["FolderInUseError", "RunFolder"]
 
 _MANIFEST = "manifest.json"
 _LOCK = "lock"
@@ -39,6 +39,10 @@ _UNFINISHED = {_LOCK, draft_of(Path(_MANIFEST)).name}
 """What a crash inside `create` may leave; anything else is not ours to build on."""
 
 _NEEDED_BYTES = 16 * MEBIBYTE
+
+
+class FolderInUseError(JournalError):
+    """Another process has the run of a folder."""
 
 
 class RunFolder(Closing):
@@ -244,7 +248,7 @@ def _claim(fd: int, file: Path) -> None:
         taken = os.path.samestat(os.fstat(fd), file.stat())
     if not taken:
         owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        raise JournalError(
+        raise FolderInUseError(
             f"{str(file.parent)!r}: in use by the engine with process id {owner or 'unknown'}; "
             "stop it first, or name another folder"
         )

@@ -162,9 +162,8 @@ threading.Event().wait()
 
 
 def test_a_holder_that_was_stopped_ends_when_it_goes_on(server: RedisServer) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, server.address], stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-c", HOLDER, server.address]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own command
     try:
         assert holder.stdout is not None
         assert select.select([holder.stdout], [], [], 30.0)[0]
