@@ -24,12 +24,14 @@ from engine.deployments.configuration import (
 )
 from engine.deployments.served import Served
 from engine.errors import (
+    ChorusError,
     ConfigError,
     ConflictError,
     ConstraintError,
     ForbiddenError,
     LifecycleError,
     NotFoundError,
+    start_failure,
 )
 from engine.instance import build
 from engine.instance.parameters import check_parameters, check_update
@@ -44,6 +46,9 @@ Visibility = Literal["private", "public"]
 
 _OF_THE_DEPLOYMENT: Final = frozenset({"id", "type", "account", "enabled"})
 """Fields of a configuration that are said beside it."""
+
+_UNREAD: Final = (Strategy.given,)
+"""What lists leave out."""
 
 _RESERVED: Final = frozenset({"active", "files", "public", "start", "types"})
 """Ids that would be taken for something else in an address."""
@@ -146,7 +151,9 @@ class Strategies:
         if desired is not None:
             query = query.where(Strategy.desired == desired)
         with self._store.read() as session:
-            return take_page(session, query, order, after=after, limit=limit, is_plain=True)
+            return take_page(
+                session, query, order, after=after, limit=limit, is_plain=True, without=_UNREAD
+            )
 
     def public(self, *, after: str | None = None, limit: int = 100) -> Page[Strategy]:
         """Return some of the strategies everybody may follow, the newest first.
@@ -159,7 +166,9 @@ class Strategies:
             Strategy.visibility == "public", Strategy.deleted_ms.is_(None)
         )
         with self._store.read() as session:
-            return take_page(session, query, order, after=after, limit=limit, is_plain=True)
+            return take_page(
+                session, query, order, after=after, limit=limit, is_plain=True, without=_UNREAD
+            )
 
     def versions(self) -> dict[str, int]:
         """Return the version of every strategy there ever was, whoever owns it, by id."""
@@ -502,7 +511,12 @@ class Strategies:
             raise ConfigError("\n".join(problems))
         capital = balance_of(config, account.balances)
         loaded = self._catalog().get(config.type)
-        build(config, loaded, capital=capital, instruments=served.instruments)
+        try:
+            build(config, loaded, capital=capital, instruments=served.instruments)
+        except ChorusError:
+            raise
+        except Exception as error:  # what a type's own code raises is no defect of ours
+            raise ConfigError(f"config: {start_failure(error)}") from error
 
 
 def _require_own(config: Mapping[str, Any]) -> None:
