@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# More arguments for the command line, e.g. make run ARGS="--replay data/*.parquet"
+# More arguments for the command line, e.g. make demo ARGS="--replay data/*.parquet"
 ARGS ?=
 # Processes for the tests that start no actors.
 JOBS ?= 2
@@ -44,7 +44,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 .PHONY: run
-run: setup ## Run the demo: a dozen strategies in their own actors (more with ARGS="...")
+run: setup ## Run the service: engine, the demo's strategies, API (more with ARGS="...")
+	@$(BIN)/chorus up configs/demo.yaml $(ARGS)
+
+.PHONY: demo
+demo: setup ## Play the demo's strategies once, in half a minute (more with ARGS="...")
 	@$(BIN)/chorus run configs/demo.yaml $(ARGS)
 
 .PHONY: test
