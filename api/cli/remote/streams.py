@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 import typer
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["following", "logs", "until_interrupted", "watch"]
 
 _LOGS = "logs"
-_LEVELS = ("debug", "info", "warning", "error", "critical")
+Level = Literal["debug", "info", "warning", "error"]
+Line = dict[str, Any]
+
+_LEVELS = get_args(Level)
 
 
 @contextmanager
@@ -96,8 +100,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on with those to come; Ctrl-C ends it.")
     ] = False,
     level: Annotated[
-        str | None,
-        typer.Option("--level", help="Only these and worse: debug, info, warning, error."),
+        Level | None, typer.Option("--level", help="Only these and what is worse.")
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=0, metavar="N", help="Newest lines; 0: all.")
@@ -114,12 +117,12 @@ def logs(
     with until_interrupted(), following(remote, [_LOGS], strategies=[strategy]) as follower:
         known = _show_logs(remote, strategy, level, limit)
         for event in _events(follower):
-            line = event["data"]
-            if line.get("id") not in known and _is_as_bad(line, level):
+            line = _line_in(event)
+            if line["id"] not in known and _is_as_bad(line, level):
                 _show_line(remote, line)
 
 
-def _show_logs(remote: Remote, strategy: str, level: str | None, limit: int) -> set[Any]:
+def _show_logs(remote: Remote, strategy: str, level: Level | None, limit: int) -> set[Any]:
     path = path_of("strategies", strategy, _LOGS)
     found = remote.api.items(path, limit, level=level).items
     for line in reversed(found):
@@ -127,15 +130,22 @@ def _show_logs(remote: Remote, strategy: str, level: str | None, limit: int) -> 
     return {line["id"] for line in found}
 
 
-def _show_line(remote: Remote, line: dict[str, Any]) -> None:
-    text = f"{moment_of(line['at'])} {line['level']:<8} {line['text']}"
+def _show_line(remote: Remote, line: Line) -> None:
+    text = f"{moment_of(line['at'])} {line['level']:<8}{line['text']}"
     remote.printer.one_of_many(line, text)
 
 
-def _is_as_bad(line: dict[str, Any], level: str | None) -> bool:
-    if level not in _LEVELS or line["level"] not in _LEVELS:
-        return True
-    return _LEVELS.index(line["level"]) >= _LEVELS.index(level)
+def _line_in(event: Event) -> Line:
+    """Return the log line an event tells of, as the API lists it."""
+    at = event["data"]["at"]
+    if isinstance(at, int):
+        moment = datetime.fromtimestamp(at / 1000, UTC)
+        at = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {**event["data"], "at": at}
+
+
+def _is_as_bad(line: Line, level: Level | None) -> bool:
+    return level is None or _LEVELS.index(line["level"]) >= _LEVELS.index(level)
 
 
 def _events(follower: Follower) -> Iterator[Event]:

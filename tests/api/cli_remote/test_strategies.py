@@ -154,10 +154,10 @@ def test_a_problem_names_the_fields(desk: Desk, tmp_path: Path) -> None:
     assert any("risk.stop" in line.lower() for line in others)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../users/ann", "one/orders"])
-def test_what_cannot_be_an_id_goes_nowhere_else(desk: Desk, name: str) -> None:
-    result = desk.call("show", name)
-    assert (result.exit_code, "cannot be the id" in result.stderr) == (2, True)
+def test_what_cannot_be_an_id_goes_nowhere_else(desk: Desk) -> None:
+    for name in ["", ".", "..", "../users/ann", "one/orders"]:
+        result = desk.call("show", name)
+        assert (result.exit_code, "cannot be the id" in result.stderr) == (2, True)
 
 
 def test_other_ids_stay_one_part_of_a_path(desk: Desk) -> None:
