@@ -260,9 +260,9 @@ class MarketDataActor:
 
     def _batch_of(self, stream: str, from_seq: int, limit: int | None, published: int) -> bytes:
         batch = CandleBatch(stream, time.monotonic_ns(), [], [], [])
-        for number, candle in self._market.history(stream, from_seq, limit):
-            if number > published:
-                break
+        # What is yet to come may be millions of candles.
+        known = self._market.history(stream, from_seq, limit, published=published)
+        for number, candle in known:
             batch.slices.append(number)
             # The slice's own time is not kept; one after the close makes the reader treat the
             # candle as a late one, which is always safe.

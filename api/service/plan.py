@@ -15,7 +15,7 @@ __all__ = ["DEFAULT_PORT", "ServicePlan", "engine_config"]
 
 DEFAULT_PORT: Final = 8642
 
-FEWEST_CANDLES: Final = 200_000
+FEWEST_CANDLES: Final = 100_000
 """Of a made-up market that plays for a service: it goes on for days, not for seconds."""
 
 

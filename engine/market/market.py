@@ -100,16 +100,22 @@ class Market:
         return self._timeline.slices(start)
 
     def history(
-        self, stream: str, from_seq: int = 0, limit: int | None = None
+        self,
+        stream: str,
+        from_seq: int = 0,
+        limit: int | None = None,
+        *,
+        published: int | None = None,
     ) -> list[tuple[int, Candle]]:
         """Return ``(slice number, candle)`` of one stream from a `seq` on, oldest first.
 
-        For a subscriber that lags or restarts. Nothing is ever dropped; empty past the end.
+        For a subscriber that lags or restarts. Nothing is ever dropped; empty past the end. See
+        `Timeline.history`.
 
         Raises:
             DataError: The stream is not played, or `from_seq` is negative.
         """
-        return self._timeline.history(stream, from_seq, limit)
+        return self._timeline.history(stream, from_seq, limit, published=published)
 
     def newest(
         self, stream: str, limit: int, *, published: int, before_ms: int | None = None

@@ -107,11 +107,22 @@ class Timeline:
         return chain.from_iterable(self._chunks(start))
 
     def history(
-        self, stream: str, from_seq: int = 0, limit: int | None = None
+        self,
+        stream: str,
+        from_seq: int = 0,
+        limit: int | None = None,
+        *,
+        published: int | None = None,
     ) -> list[tuple[int, Candle]]:
         """Return ``(slice number, candle)`` of one stream from a `seq` on, oldest first.
 
         Random access: nothing is ever dropped, so a subscriber that restarts can always catch up.
+
+        Args:
+            stream: Which.
+            from_seq: The first one.
+            limit: How many at most; None: all there will ever be.
+            published: Number of the last slice that counts; None: all of them.
 
         Raises:
             DataError: The stream is not played, or `from_seq` is negative.
@@ -119,7 +130,10 @@ class Timeline:
         if from_seq < 0:
             raise DataError(f"stream {stream!r}: seq starts at 0, asked from {from_seq}")
         stop = None if limit is None else from_seq + limit
-        rows = self._rows(stream)[from_seq:stop]
+        rows = self._rows(stream)
+        if published is not None:
+            rows = rows[: self._end_of(rows, published)]
+        rows = rows[from_seq:stop]
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
         return list(zip(numbers.tolist(), self._candles(rows), strict=True))
 
@@ -138,11 +152,15 @@ class Timeline:
             DataError: The stream is not played.
         """
         rows = self._rows(stream)
-        last = np.searchsorted(rows, self._starts[min(published, self.total_slices - 1) + 1])
+        last = self._end_of(rows, published)
         if before_ms is not None:
             opened = self._columns.open_time[rows[:last]]
-            last = np.searchsorted(opened, before_ms)
-        return list(self._candles(rows[max(0, int(last) - limit) : int(last)]))
+            last = int(np.searchsorted(opened, before_ms))
+        return list(self._candles(rows[max(0, last - limit) : last]))
+
+    def _end_of(self, rows: Ints, published: int) -> int:
+        """Return how many rows of a stream belong to slices up to a number."""
+        return int(np.searchsorted(rows, self._starts[min(published, self.total_slices - 1) + 1]))
 
     def _rows(self, stream: str) -> Ints:
         rows = self._rows_of.get(stream)

@@ -208,3 +208,5 @@ def test_the_newest_are_the_last_of_what_was_published(
         ]
         found = market.newest(stream, limit, published=published, before_ms=before_ms)
         assert found == all_of_it[-limit:]
+        known = [each for each in market.history(stream) if each[0] <= published]
+        assert market.history(stream, 3, limit, published=published) == known[3 : 3 + limit]
