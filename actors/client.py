@@ -8,7 +8,7 @@ from typing import Any
 from actors.deployment import Deployment
 from actors.services import CONTROL_TIMEOUT_S, call, call_service
 from engine.config import Isolation, StrategyConfig
-from engine.instance import Command, Pause, Resume, Update
+from engine.instance import Command, Pause, Resume, SaidLine, Update
 from engine.report import EngineExtract, StrategyOutcome
 from engine.status import EngineHealth, EngineStatus
 from engine.trading import AccountState, Registration, TradingMode
@@ -122,6 +122,18 @@ class EngineClient:
         """Return balance, equity and so on per account and currency."""
         states: list[AccountState] = call_service(self._order_manager().account_states)
         return states
+
+    def said(self, after: int, limit: int = 1_000) -> tuple[int, list[SaidLine]]:
+        """Return what strategies' code has said since, and what to ask with the next time.
+
+        Nobody waits for it: lines may be lost when a process dies, or when nobody asks for long.
+
+        Args:
+            after: As the time before; 0: from the oldest that is kept.
+            limit: Lines at most.
+        """
+        said: tuple[int, list[SaidLine]] = call_service(self._manager.said, after, limit)
+        return said
 
     def ledger_lines(self, start: int, limit: int, wait_s: float) -> tuple[int, list[bytes]]:
         """Return how many lines the ledger has, and those from `start` on, `limit` at most.

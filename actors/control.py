@@ -32,6 +32,7 @@ from actors.wire import (
     receive_all,
 )
 from engine.errors import ChorusError
+from engine.instance import SaidLine
 from engine.status import StrategyStatus
 
 __all__ = ["ControlHub", "ControlLine", "HostReport"]
@@ -54,12 +55,13 @@ class _Reply(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class HostReport(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """A sign of life of one start of a host, and what has changed since the last one."""
+    """A sign of life of one start of a host, and what has changed or was said since the last."""
 
     host: str
     start: int
     epoch: int
     statuses: list[StrategyStatus]
+    lines: list[SaidLine] = []
 
 
 _Upward = _Reply | HostReport
@@ -107,14 +109,18 @@ class ControlLine:
         """Tell whether a request waits for its time."""
         return bool(self._deferred)
 
-    def report(self, epoch: int, statuses: list[StrategyStatus]) -> None:
+    def report(
+        self, epoch: int, statuses: list[StrategyStatus], lines: list[SaidLine] | None = None
+    ) -> None:
         """Give a sign of life, with what has changed; nobody answers.
 
         Args:
             epoch: Under which the host takes part; 0 if it does not yet.
             statuses: Of its instances.
+            lines: What their code has said.
         """
-        self.socket.send(self._encode(HostReport(self._host, self._start, epoch, statuses)))
+        report = HostReport(self._host, self._start, epoch, statuses, lines or [])
+        self.socket.send(self._encode(report))
 
 
 class ControlHub:

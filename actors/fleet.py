@@ -33,6 +33,7 @@ from actors.requests import (
     Reply,
     Request,
 )
+from actors.said import SaidLines
 from actors.services import CONTROL_TIMEOUT_S, ServiceAwayError, call
 from actors.strategy import StrategyActor
 from actors.wire import Endpoints, first_epoch, start_name, start_of
@@ -77,7 +78,8 @@ class Fleet:
         endpoints: The engine's data plane.
         is_changed: Something was started, has failed, or is wanted differently since the last
             look at everything.
-        restarts: How often each host was started again.
+        restarts: How often each host was started again, although nobody wanted that.
+        said: The newest lines of strategies' code.
     """
 
     core: Core
@@ -95,6 +97,7 @@ class Fleet:
         self.members: dict[str, Member] = {}
         self.hosts: dict[str, HostProcess] = {}
         self.restarts: Counter[str] = Counter()
+        self.said = SaidLines()
         # A turn is short. Nobody waits for a host that starts, so that it may take longer there.
         self._turn_timeout_s = 2 * config.arbitration.window_ms / 1000
         self._control = ControlHub(endpoints, self._take_report)
@@ -113,6 +116,8 @@ class Fleet:
             member = self.members.get(status.id)
             if member is not None and status.id in host.carried:
                 member.heard(status)
+        for line in report.lines:
+            self.said.append(line)
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Wait until something has been started or has failed, or the time is over."""
@@ -185,11 +190,16 @@ class Fleet:
         host = HostProcess(host_id, start, kind, carried)
         self._begin_anew(host.carried)
         self._gather(host)
+        self.restarts[host_id] += host_id in self.hosts and self._goes_on(host.carried)
         for name in host.carried:
             self.members[name].begin()
-        self.restarts[host_id] += host_id in self.hosts
         self.hosts[host_id] = host
         self._starters.submit(self._bring_up, host)
+
+    def _goes_on(self, names: Iterable[str]) -> bool:
+        """Tell whether some have begun already, in contrast to being restarted by an operator."""
+        members = [self.members[name] for name in names]
+        return any(member.started == member.version for member in members)
 
     def _begin_anew(self, names: Iterable[str]) -> None:
         """Have strategies leave of which another version is to begin."""

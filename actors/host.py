@@ -54,7 +54,7 @@ from engine.catalog import LoadedType, load_file
 from engine.config import StrategyConfig
 from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError, LifecycleError, start_failure
-from engine.instance import Command, Instance, Pause, Status, build
+from engine.instance import Command, Instance, Pause, SaidLine, Status, build
 from engine.money import Instrument
 from engine.report import outcome_of
 from engine.sequencing import (
@@ -387,7 +387,20 @@ class Host(ABC):
     def _report(self, *, is_quiet: bool) -> None:
         statuses = self._changed_statuses(is_quiet=is_quiet)
         if statuses is not None:
-            self._control.report(self._runner.epoch if self._is_live else 0, statuses)
+            epoch = self._runner.epoch if self._is_live else 0
+            self._control.report(epoch, statuses, self._said(statuses))
+
+    def _said(self, statuses: list[StrategyStatus]) -> list[SaidLine]:
+        """Return what was said by instances whose turn it is, and that live in the present."""
+        names: Iterable[str] = [status.id for status in statuses]
+        if len(self._instances) == 1:
+            names = self._instances
+        return [
+            line
+            for name in names
+            if name in self._instances and name not in self._newcomers
+            for line in self._instances[name].log.take()
+        ]
 
     # ------------------------------------------------------------------ requests
 
@@ -453,6 +466,8 @@ class Host(ABC):
         stored = Stored(self._keeper.read(past.joined), self._rebuild)
         self._runner.recover(past, stored)
         self._begin_epoch(request.epoch, request.reign)
+        for name in request.past.joined:
+            self._instances[name].log.take()  # it was said in the life before
         self._settle(request.past.joined)
 
     def _begin_epoch(self, epoch: int, reign: int) -> None:

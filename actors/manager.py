@@ -27,7 +27,7 @@ from actors.supervisor import Supervisor
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
-from engine.instance import Command, Pause, Resume
+from engine.instance import Command, Pause, Resume, SaidLine
 from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
 from engine.status import EngineHealth, EngineStatus, StrategyStatus, idle_status
 from engine.supervision import SupervisionSettings
@@ -44,7 +44,7 @@ MOVE_TIMEOUT_S = 90.0
 SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
 
-_THREADS_OF_SERVICE = 5
+_THREADS_OF_SERVICE = 7
 _OUTCOMES_AT_ONCE = 500
 
 T = TypeVar("T")
@@ -307,6 +307,11 @@ class StrategyManager:
         """Return the streams of the feed."""
         self._require_open()
         return self._core.facts.streams
+
+    def said(self, after: int, limit: int) -> tuple[int, list[SaidLine]]:
+        """Return what strategies' code has said since; see `SaidLines.since`."""
+        self._require_open()
+        return self._fleet.said.since(after, limit)
 
     def order_manager(self) -> Any:
         """Return the order manager, for those who have much to ask it."""

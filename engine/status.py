@@ -105,7 +105,8 @@ class ProcessStatus(msgspec.Struct, frozen=True):
         strategies: How many it carries.
         memory_bytes: Unique memory: what would be free if it alone ended; 0 if not known.
         cpu_s: Processor time it has used, seconds.
-        restarts: How often it was started again while this manager has lived.
+        restarts: How often it was started again, although nobody wanted that, while this manager
+            has lived.
         cause: Why it has ended; empty otherwise.
     """
 

@@ -6,6 +6,7 @@ from engine.instance.faults import Fault
 from engine.instance.history import CandleHistory
 from engine.instance.instance import Instance
 from engine.instance.lifecycle import TRANSITIONS, Status
+from engine.instance.log import SaidLine
 from engine.instance.metrics import InstanceView, LastSignal, Metrics
 from engine.instance.parameters import check_parameters
 from engine.instance.snapshot import Snapshot, decode
@@ -22,6 +23,7 @@ __all__ = [
     "Pause",
     "Restart",
     "Resume",
+    "SaidLine",
     "Snapshot",
     "Status",
     "Stop",

@@ -1,4 +1,4 @@
-"""What a strategy may use: orders, position, risk and market data.
+"""What a strategy may use: orders, position, risk, market data and a log.
 
 What a strategy asks for is recorded as intents of the present candle's decision; nothing is
 executed here. Every request outside `on_candle`, `on_tick` and `on_order_filled` (warm-up, pause,
@@ -15,12 +15,14 @@ from typing import Any
 from engine.config import RiskConfig, StrategyConfig
 from engine.errors import StrategyError
 from engine.instance.buffer import CandleBuffer
+from engine.instance.log import LogServices
 from engine.instance.ordering import OrderServices
 from engine.instance.position import Position
 from engine.types import Candle
 from indicators import IndicatorManager
 
 __all__ = [
+    "LogServices",
     "MarketDataServices",
     "OrderServices",
     "RiskServices",
@@ -118,11 +120,13 @@ class StrategyServices:
         positions: Position by symbol.
         risk: Limits.
         market_data: Candles and indicators.
+        log: Lines for people, which decide nothing.
     """
 
     __slots__ = (
         "_random",
         "config",
+        "log",
         "market_data",
         "order",
         "parameters",
@@ -148,6 +152,7 @@ class StrategyServices:
         self.position = positions[config.symbol]
         self.risk = risk
         self.market_data = market_data
+        self.log = LogServices(config.id, market_data)
         self._random: Random | None = None
 
     @property

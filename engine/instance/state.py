@@ -15,6 +15,7 @@ from engine.instance.faults import Fault, FaultLog
 from engine.instance.feed import Feed
 from engine.instance.guard import Guard
 from engine.instance.lifecycle import Status
+from engine.instance.log import LogServices
 from engine.instance.metrics import InstanceView, Metrics
 from engine.instance.orders import OrderMirror
 from engine.instance.parameters import check_update
@@ -198,6 +199,11 @@ class InstanceState:
         """Return the traceback of the newest contained exception, empty without one."""
         recent = self._faults.recent()
         return recent[-1].trace if recent else ""
+
+    @property
+    def log(self) -> LogServices:
+        """Return what its code says to people."""
+        return self._services.log
 
     @property
     def errors(self) -> int:
