@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import CursorResult, Table, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from engine.store import Execution, IdempotencyKey, Signal, Store
+from engine.store import Execution, IdempotencyKey, LogLine, Signal, Store
 
 __all__ = ["DAY_MS", "RULES", "Retention", "Rule"]
 
@@ -34,6 +34,7 @@ class Rule(msgspec.Struct, frozen=True):
 RULES: Final = (
     Rule(Signal.recorded_ms, 90 * DAY_MS),
     Rule(Execution.recorded_ms, 90 * DAY_MS),
+    Rule(LogLine.at_ms, 7 * DAY_MS),
     Rule(IdempotencyKey.created_ms, DAY_MS),
 )
 """Orders, fills and positions are kept for good."""

@@ -14,7 +14,15 @@ from engine.store.definitions import (
 from engine.store.deployments import Account, Strategy, Subscription
 from engine.store.people import ROLES, ApiKey, User
 from engine.store.recordings import Recording, UnpublishedEvents
-from engine.store.records import Alert, AuditEntry, BacktestJob, Execution, Setting, Signal
+from engine.store.records import (
+    Alert,
+    AuditEntry,
+    BacktestJob,
+    Execution,
+    LogLine,
+    Setting,
+    Signal,
+)
 from engine.store.requests import IdempotencyKey
 from engine.store.store import Store
 from engine.store.trades import Fill, Order, Position
@@ -33,6 +41,7 @@ __all__ = [
     "Execution",
     "Fill",
     "IdempotencyKey",
+    "LogLine",
     "Order",
     "Position",
     "Recording",

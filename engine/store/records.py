@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.store.base import Amount, Asked, Base, Counter, Document, Id, Moment, Words
 
-__all__ = ["Alert", "AuditEntry", "BacktestJob", "Execution", "Setting", "Signal"]
+__all__ = ["Alert", "AuditEntry", "BacktestJob", "Execution", "LogLine", "Setting", "Signal"]
 
 
 class Signal(Base):
@@ -129,6 +129,35 @@ class Alert(Base):
     open_key: Mapped[Id | None] = mapped_column(unique=True)
     acknowledged_ms: Mapped[Moment | None]
     acknowledged_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
+
+
+class LogLine(Base):
+    """A line of a strategy's log; the newest are kept for some days.
+
+    Attributes:
+        id: In the order they came.
+        strategy_id: Whose. No foreign key, as in `Signal`.
+        at_ms: When it was put here.
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        source: Who says so: ``strategy`` (its code), ``engine`` or ``operator``.
+        text: What; no secrets.
+        candle_ms: Close of the candle its code was at; None: none, or somebody else says so.
+    """
+
+    __tablename__ = "strategy_logs"
+    __table_args__ = (
+        CheckConstraint("level IN ('debug', 'info', 'warning', 'error')", name="level"),
+        CheckConstraint("source IN ('strategy', 'engine', 'operator')", name="source"),
+        Index(None, "strategy_id", "id"),
+    )
+
+    id: Mapped[Counter]
+    strategy_id: Mapped[Id]
+    at_ms: Mapped[Moment] = mapped_column(index=True)
+    level: Mapped[Id]
+    source: Mapped[Id]
+    text: Mapped[Words]
+    candle_ms: Mapped[Moment | None]
 
 
 class BacktestJob(Base):

@@ -414,6 +414,31 @@ def _create_what_was_traded() -> None:
     )
 
     op.create_table(
+        "strategy_logs",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("strategy_id", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("level", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("candle_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "level IN ('debug', 'info', 'warning', 'error')", name=op.f("ck_strategy_logs_level")
+        ),
+        sa.CheckConstraint(
+            "source IN ('strategy', 'engine', 'operator')", name=op.f("ck_strategy_logs_source")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_strategy_logs")),
+    )
+    op.create_index(op.f("ix_strategy_logs_at_ms"), "strategy_logs", ["at_ms"])
+    op.create_index(op.f("ix_strategy_logs_strategy_id_id"), "strategy_logs", ["strategy_id", "id"])
+
+    op.create_table(
         "strategy_signals",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=False),
@@ -505,6 +530,7 @@ def downgrade() -> None:
         "unpublished_events",
         "recordings",
         "strategy_signals",
+        "strategy_logs",
         "strategy_executions",
         "positions",
         "orders",
