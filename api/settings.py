@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         metrics_strategies: ``CHORUS_METRICS_STRATEGIES``: how many strategies have metrics of their
             own.
         log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
+        log_format: ``CHORUS_LOG_FORMAT``: ``console`` for people, ``json`` for an object per line.
         debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
     """
 
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     metrics_open: bool = False
     metrics_strategies: Annotated[int, Field(ge=0, le=100_000)] = 200
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_format: Literal["console", "json"] = "console"
     debug: bool = False
 
     @field_validator("plugin_folders", mode="before")

@@ -79,7 +79,7 @@ def prepare(path: Path, replay: Sequence[str], report: Path | None) -> Prepared:
         DataError: A candle file is not usable.
     """
     settings = read_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     if report is not None:
         check_report(report)
     check_files(replay)

@@ -64,7 +64,7 @@ def up(
     run, in the same folder, when that one is gone.
     """
     settings = read_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     pace = parse_speed(speed)
     check_files(replay or [])
     loaded = load_run_with_places(config)

@@ -23,6 +23,7 @@ from engine.events import Broadcaster
 from engine.history import History
 from engine.idempotency import Idempotency
 from engine.jobs import Backtests
+from engine.logs import StrategyLogs
 from engine.settings import Settings
 from engine.users import AuthenticationError, Users
 
@@ -47,6 +48,7 @@ class Services(msgspec.Struct, frozen=True):
         trading: The kill switch.
         history: What strategies did, and what came of it.
         alerts: What somebody should look at.
+        logs: What strategies say, and what is said of them.
         settings: What is changed while Chorus runs.
         audit: What was changed, and by whom.
         idempotency: What was answered to requests with a key of their own.
@@ -66,6 +68,7 @@ class Services(msgspec.Struct, frozen=True):
     trading: TradingSwitch
     history: History
     alerts: Alerts
+    logs: StrategyLogs
     settings: Settings
     audit: AuditLog
     idempotency: Idempotency

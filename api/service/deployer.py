@@ -23,6 +23,10 @@ _AT_ONCE: Final = 200
 """Strategies told of in one call."""
 
 
+def _nobody_looks(_strategy_id: str, _why: str) -> None:
+    """Nobody wants to know."""
+
+
 class Deployer:
     """Brings what is on record to the engine: at the start all of it, then what changes.
 
@@ -34,6 +38,7 @@ class Deployer:
         catalog: The strategy types there are now.
         deploy: Tells the engine; returns by id why some could not be taken over.
         keep: Returns a file with the present code of a type that does not change any more.
+        on_refusal: Called with a strategy and why it is not taken over, once per reason.
     """
 
     def __init__(
@@ -43,11 +48,13 @@ class Deployer:
         deploy: Callable[[Sequence[Deployment]], Mapping[str, str]],
         *,
         keep: Callable[[LoadedType], Path],
+        on_refusal: Callable[[str, str], None] = _nobody_looks,
     ) -> None:
         self._strategies = strategies
         self._catalog = catalog
         self._deploy = deploy
         self._keep = keep
+        self._on_refusal = on_refusal
         self._told: dict[str, int] = {}
         self._refused: dict[str, str] = {}
 
@@ -107,4 +114,5 @@ class Deployer:
     def _refuse(self, name: str, why: str) -> None:
         if self._refused.get(name) != why:
             _log.warning("strategy %r: not taken over by the engine: %s", name, why)
+            self._on_refusal(name, why)
         self._refused[name] = why

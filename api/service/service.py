@@ -17,10 +17,13 @@ from api.service.bots import BotDeployer
 from api.service.deployer import Deployer
 from api.service.folder import open_run, run_id
 from api.service.ground import Feed, Ground, now_ms, open_ground, open_store
+from api.service.housekeeping import Housekeeping
 from api.service.kept_code import KeptCode
 from api.service.leading import end_at_once, leading, lock_of
 from api.service.observing import Observer
+from api.service.overhearing import OverheardLog
 from api.service.plan import ServicePlan, engine_config
+from api.service.reporter import Reporter
 from api.service.rounds import Rounds
 from api.service.seeds import seed
 from api.service.watch import CandleWatch, StatusWatch
@@ -36,6 +39,7 @@ from engine.events import Broadcaster
 from engine.history import History
 from engine.idempotency import Idempotency
 from engine.journal import RunFolder
+from engine.logs import StrategyLogs
 from engine.money import instruments_by_symbol
 from engine.recording import Recorder, RecordingLoop
 from engine.settings import Settings
@@ -122,19 +126,31 @@ def _connect(
 ) -> Services:
     """Bring what is deployed to the engine, and what it does to the store and the event log."""
     client, store, events = engine.client, ground.store, ground.events
-    recorder = Recorder(store, events, ground.ownership.of, now_ms, run_id=run_id(folder))
+    alerts = Alerts(store, events, now_ms)
+    logs = StrategyLogs(store, events, ground.ownership.of, now_ms)
+    reporter = Reporter(
+        store,
+        logs,
+        alerts,
+        ground.ownership.of,
+        said=client.said,
+        trace=lambda name: client.metrics(name).trace,
+    )
+    heard = OverheardLog(events, reporter.overhear)
+    recorder = Recorder(store, heard, ground.ownership.of, now_ms, run_id=run_id(folder))
     recording = RecordingLoop(recorder, client.ledger_lines)
     deployer = Deployer(
         ground.strategies,
         lambda: ground.files.catalog,
         client.deploy,
         keep=KeptCode(plan.folder / "code").keep,
+        on_refusal=reporter.refused,
     )
     bots = BotDeployer(ground.subscriptions, client, folder.path)
     tap = CandleTap(engine.endpoints)
     stack.callback(tap.close)
     candles = CandleWatch(tap, events)
-    status = StatusWatch(client.status, events, ground.ownership.of)
+    status = StatusWatch(client.status, events, ground.ownership.of, on_change=reporter.changed)
     rounds = Rounds([deployer.round, bots.round], ground.changed)
     observer = Observer(
         store,
@@ -144,8 +160,11 @@ def _connect(
         recorded=lambda: Recorded(**recorder.recorded),
         folder=plan.folder,
         now_ms=now_ms,
+        on_look=reporter.look_at,
     )
-    for thread in (recording, candles, status, rounds, observer):
+    # Whoever tells the reporter something ends before it: what is started last is ended first.
+    housekeeping = Housekeeping(store, now_ms)
+    for thread in (reporter, recording, candles, status, rounds, observer, housekeeping):
         thread.start()
         stack.callback(thread.close)
     backtests = stack.enter_context(
@@ -175,7 +194,8 @@ def _connect(
         broadcaster=broadcaster,
         trading=TradingSwitch(store, ground.accounts, window, now_ms),
         history=History(store, marks=lambda: candles.marks),
-        alerts=Alerts(store, events, now_ms),
+        alerts=alerts,
+        logs=logs,
         settings=Settings(store, now_ms),
         audit=AuditLog(store),
         idempotency=Idempotency(store, now_ms, ground.secret),

@@ -74,6 +74,10 @@ class Watch:
                 self._closing.wait(pause_s)
 
 
+def _nobody_looks(_last: StrategyStatus | None, _now: StrategyStatus) -> None:
+    """Nobody wants to know."""
+
+
 class StatusWatch(Watch):
     """Looks at all strategies now and then.
 
@@ -84,6 +88,7 @@ class StatusWatch(Watch):
         status: Asks the engine.
         events: Where it is published.
         whose: Tells whose a strategy is; None: nobody's that is on record.
+        on_change: Called with what a strategy was like and is like now; None: it is new.
 
     Attributes:
         newest: The engine as last seen; None before the first time.
@@ -94,11 +99,14 @@ class StatusWatch(Watch):
         status: Callable[[], EngineStatus],
         events: EventLog,
         whose: Whose,
+        *,
+        on_change: Callable[[StrategyStatus | None, StrategyStatus], None] = _nobody_looks,
     ) -> None:
         super().__init__("chorus-status")
         self._status = status
         self._events = events
         self._whose = whose
+        self._on_change = on_change
         self._known: dict[str, StrategyStatus] = {}
         self.newest: EngineStatus | None = None
 
@@ -118,6 +126,7 @@ class StatusWatch(Watch):
         for status in newest.strategies:
             last = self._known.get(status.id)
             if last != status:
+                self._on_change(last, status)
                 self._publish(status, is_new_state=last is None or last.status != status.status)
         self._known, self.newest = known, newest
         took_s = time.monotonic() - before

@@ -23,12 +23,14 @@ from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
 from engine.catalog.signing import Signer
 from engine.deployments import Accounts, Served, Strategies
+from engine.deployments.ownership import Ownership
 from engine.deployments.subscriptions import Subscriptions
 from engine.deployments.trading import TradingSwitch
 from engine.events import Broadcaster, MemoryEventLog
 from engine.history import History
 from engine.idempotency import Idempotency
 from engine.jobs import BacktestLimits, Backtests, Datasets
+from engine.logs import StrategyLogs
 from engine.settings import Settings
 from engine.users import Hasher, Users
 from tests.api.server.engine import FakeEngine, FakeSystem
@@ -104,6 +106,7 @@ def services(
             broadcaster=broadcaster,
             history=History(store),
             alerts=Alerts(store, log, clock),
+            logs=StrategyLogs(store, log, Ownership(store).of, clock),
             settings=Settings(store, clock),
             audit=AuditLog(store),
             idempotency=Idempotency(store, clock, SECRET),
