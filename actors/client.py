@@ -10,6 +10,7 @@ from actors.services import CONTROL_TIMEOUT_S, call, call_service
 from engine.config import Isolation, StrategyConfig
 from engine.instance import Command, Pause, Resume, SaidLine, Update
 from engine.report import EngineExtract, StrategyOutcome
+from engine.sequencing.executions import ExecutionPage
 from engine.status import EngineHealth, EngineStatus
 from engine.trading import AccountState, Registration, TradingMode
 from engine.types import Candle
@@ -151,6 +152,27 @@ class EngineClient:
             timeout_s=CONTROL_TIMEOUT_S + wait_s,
         )
         return found
+
+    def executions(
+        self, start: int, limit: int, wait_s: float, *, with_roster: bool
+    ) -> ExecutionPage:
+        """Return lines on who took part in which slice, as `ledger_lines`.
+
+        Args:
+            start: Number of the first one wanted, from 0; the same for good.
+            limit: How many at most.
+            wait_s: How long to wait for line `start`.
+            with_roster: Tell, too, who took part before them.
+        """
+        page: ExecutionPage = call_service(
+            self._order_manager().executions,
+            start,
+            limit,
+            wait_s,
+            with_roster,
+            timeout_s=CONTROL_TIMEOUT_S + wait_s,
+        )
+        return page
 
     def _order_manager(self) -> Any:
         """Return the order manager; asking it directly keeps no thread of the manager waiting."""

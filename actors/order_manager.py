@@ -39,6 +39,7 @@ from engine.latency import LatencyHistogram
 from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
 from engine.sequencing.coordinator import Coordinator
+from engine.sequencing.executions import ExecutionPage
 from engine.spool import Spool
 from engine.trading import EVERYWHERE, AccountState, Ledger, OrderManager, Registration, TradingMode
 from engine.types import MarketSlice
@@ -171,7 +172,7 @@ class OrderManagerActor:
         self._is_open = False
         self._feed_ended = False
         self._news = threading.Condition()
-        self._lines = 0
+        self._lines = self._executions = 0
         self._may_wait = threading.BoundedSemaphore(MOST_WAIT)
         self._ending = Ending()
         self._mailbox = Mailbox()
@@ -350,13 +351,7 @@ class OrderManagerActor:
         Returns:
             How many lines there are, and those asked for.
         """
-        self._require_open()
-        if self._may_wait.acquire(blocking=False):
-            try:
-                with self._news:
-                    self._news.wait_for(lambda: self._lines > start, wait_s)
-            finally:
-                self._may_wait.release()
+        self._await_news(lambda: self._lines > start, wait_s)
 
         def read() -> tuple[int, list[bytes]]:
             total = self._coordinator.lines
@@ -365,12 +360,42 @@ class OrderManagerActor:
 
         return self._ask(read)
 
+    def executions(
+        self,
+        start: int,
+        limit: int,
+        wait_s: float,
+        with_roster: bool,  # noqa: FBT001 - Ray passes it on
+    ) -> ExecutionPage:
+        """Return lines on who took part in which slice; no crash undoes what was returned once.
+
+        Args:
+            start: Number of the first one wanted, from 0; the same for good.
+            limit: How many at most.
+            wait_s: How long to wait for line `start`, as `ledger_lines`.
+            with_roster: Tell, too, who took part before them.
+        """
+        self._await_news(lambda: self._executions > start, wait_s)
+        return self._ask(
+            lambda: self._coordinator.executions_from(start, limit, with_roster=with_roster)
+        )
+
+    def _await_news(self, is_there: Callable[[], bool], wait_s: float) -> None:
+        """Wait for something new, if not too many others do so."""
+        self._require_open()
+        if self._may_wait.acquire(blocking=False):
+            try:
+                with self._news:
+                    self._news.wait_for(is_there, wait_s)
+            finally:
+                self._may_wait.release()
+
     def _tell_lines(self) -> None:
         """Wake who waits for new lines."""
-        lines = self._coordinator.lines
-        if lines != self._lines:
+        lines, executions = self._coordinator.lines, self._coordinator.executions
+        if lines != self._lines or executions != self._executions:
             with self._news:
-                self._lines = lines
+                self._lines, self._executions = lines, executions
                 self._news.notify_all()
 
     def has_met(self, host: str, start: int) -> bool:

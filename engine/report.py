@@ -160,6 +160,7 @@ def status_of(instance: Instance, *, lag: int = 0, cpu_s: float = 0.0) -> Strate
         candles=view.candles,
         lag=lag,
         cpu_s=round(cpu_s, 1),
+        step_us=round(cpu_s * 1e6 / view.candles) if view.candles else 0,
         errors=view.errors,
         cause=view.cause,
     )

@@ -28,6 +28,7 @@ class StrategyStatus(msgspec.Struct, frozen=True):
         lag: Candles behind the head of its stream.
         cpu_s: Seconds it has worked in its present process, to a tenth: the thread's own time where
             it has an actor of its own, the clock's during its turns where it shares one.
+        step_us: Of that on average for each candle, microseconds.
         errors: Exceptions contained so far.
         cause: Why it is in `error`; empty otherwise.
     """
@@ -48,6 +49,7 @@ class StrategyStatus(msgspec.Struct, frozen=True):
     candles: int = 0
     lag: int = 0
     cpu_s: float = 0.0
+    step_us: int = 0
     errors: int = 0
     cause: str = ""
 

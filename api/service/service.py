@@ -15,6 +15,7 @@ from api.server import Services
 from api.server.system import Recorded
 from api.service.bots import BotDeployer
 from api.service.deployer import Deployer
+from api.service.executing import execution_loop
 from api.service.folder import open_run, run_id
 from api.service.ground import Feed, Ground, now_ms, open_ground, open_store
 from api.service.housekeeping import Housekeeping
@@ -167,6 +168,9 @@ def _connect(
     for thread in (reporter, recording, candles, status, rounds, observer, housekeeping):
         thread.start()
         stack.callback(thread.close)
+    executions = execution_loop(plan, store, client, status, run_id(folder))
+    executions.start()
+    stack.callback(executions.close)
     backtests = stack.enter_context(
         served_backtests(
             plan.folder / "candles",

@@ -55,7 +55,8 @@ class Instance(InstanceState):
         """Process one closed candle of one of the streams. Pure, never blocks by itself.
 
         Returns:
-            What the strategy wants; None when that is nothing, which is most of the time.
+            What the strategy wants; None when that is nothing, which is most of the time. Without
+            intents: it has raised.
 
         Raises:
             CandleError: Candles are missing before it, or the stream is not the strategy's own.
@@ -156,12 +157,20 @@ class Instance(InstanceState):
             self._on_strategy_candle(candle)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
             self._contain("on_candle", error)
+            return self._failed_at(candle)
         else:
             if self._faults.consecutive:
                 self._faults.consecutive = 0
         if self._intents or self._forced:
             return self._decide(candle.stream, candle.seq, candle.close_time)
         return None
+
+    def _failed_at(self, candle: Candle) -> Decision:
+        """Answer a candle whose hook has raised: what has to be done anyway, or nothing."""
+        decision = None
+        if self._intents or self._forced:
+            decision = self._decide(candle.stream, candle.seq, candle.close_time)
+        return decision or Decision(self.id, candle.stream, candle.seq, candle.close_time, ())
 
     def _attend(self) -> None:
         """Do what is due before the strategy sees its next candle."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from sqlalchemy.orm import Session
 
-from engine.store import Execution, Store
+from engine.store import Execution
 from engine.store.upserts import tell_new
 
 __all__ = ["ExecutionResult", "ExecutionRow", "record_executions"]
@@ -22,7 +23,7 @@ class ExecutionRow(msgspec.Struct, frozen=True):
         strategy_id: Who.
         interval_ms: Close of the candle, milliseconds UTC.
         worker: Engine that executed it, at most 64 characters.
-        duration_us: How long it took, microseconds.
+        duration_us: How long it takes for a candle, microseconds: the mean so far.
         result: It wanted something; it raised; it was left out; it wanted nothing.
         subscribers: Accounts that followed.
         trades: Orders that came of it.
@@ -38,29 +39,23 @@ class ExecutionRow(msgspec.Struct, frozen=True):
 
 
 def record_executions(
-    store: Store, batch: Sequence[ExecutionRow], *, now_ms: int
+    session: Session, batch: Sequence[ExecutionRow], *, now_ms: int
 ) -> list[ExecutionRow]:
     """Record executions; of those that are on record already, nothing changes.
 
     The first one to report an interval wins: that is what tells that one engine executed it.
 
     Args:
-        store: Where to.
+        session: In a transaction that writes.
         batch: In any order; of two for one strategy and interval the first counts.
         now_ms: Milliseconds UTC.
 
     Returns:
         Those that were new, in the order of `batch`.
-
-    Raises:
-        StoreError: The store cannot be written; nothing was.
     """
     first: dict[tuple[str, int], ExecutionRow] = {}
     for each in batch:
         first.setdefault((each.strategy_id, each.interval_ms), each)
     rows = [{**msgspec.structs.asdict(each), "recorded_ms": now_ms} for each in first.values()]
-    if not rows:
-        return []
-    with store.write() as session:
-        new = set(tell_new(session, Execution, rows))
+    new = set(tell_new(session, Execution, rows))
     return [each for key, each in first.items() if key in new]

@@ -8,6 +8,7 @@ from engine.errors import ChorusError
 from engine.sequencing.clock import Clock
 from engine.sequencing.decider import SliceDecider
 from engine.sequencing.dispatch import Dispatch
+from engine.sequencing.executions import ExecutionLog
 from engine.sequencing.messages import Past
 from engine.sequencing.roster import Membership, Participant, Roster
 
@@ -25,13 +26,20 @@ class Admission:
         clock: How far the slices are.
         dispatch: What participants have yet to be sent.
         decider: Matches and decides.
+        executions: Gets who comes and goes.
     """
 
-    __slots__ = ("_clock", "_decider", "_dispatch", "_roster")
+    __slots__ = ("_clock", "_decider", "_dispatch", "_executions", "_roster")
 
     def __init__(
-        self, roster: Roster, clock: Clock, dispatch: Dispatch, decider: SliceDecider
+        self,
+        roster: Roster,
+        clock: Clock,
+        dispatch: Dispatch,
+        decider: SliceDecider,
+        executions: ExecutionLog,
     ) -> None:
+        self._executions = executions
         self._roster = roster
         self._clock = clock
         self._dispatch = dispatch
@@ -65,6 +73,7 @@ class Admission:
             membership = Membership(tuple(streams), joined, self._dispatch.count(name))
             self._roster.add(participant, name, membership)
         self.note_owing(participant)
+        self._executions.came(instances, joined)
         return joined
 
     def rejoin(self, participant: Participant, epoch: int) -> None:
@@ -113,6 +122,7 @@ class Admission:
 
     def _take_out(self, instance: str) -> None:
         self._roster.remove(instance)
+        self._executions.went(instance)
         self._clock.forget([instance], beyond=-1)
 
     def _begin_anew(self, participant: Participant, epoch: int, through: int) -> None:

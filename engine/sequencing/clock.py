@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from engine.errors import ChorusError
 from engine.sequencing.decider import SliceDecider
 from engine.sequencing.dispatch import Dispatch
+from engine.sequencing.executions import ExecutionLog
 from engine.sequencing.roster import Participant
 from engine.types import Decision, MarketSlice
 
@@ -29,11 +30,13 @@ class Clock:
     Args:
         decider: Matches and decides.
         dispatch: Gets the events that come of it.
+        executions: Gets who took part.
     """
 
     __slots__ = (
         "_decider",
         "_dispatch",
+        "_executions",
         "current",
         "decided",
         "decisions",
@@ -43,9 +46,10 @@ class Clock:
         "received",
     )
 
-    def __init__(self, decider: SliceDecider, dispatch: Dispatch) -> None:
+    def __init__(self, decider: SliceDecider, dispatch: Dispatch, executions: ExecutionLog) -> None:
         self._decider = decider
         self._dispatch = dispatch
+        self._executions = executions
         self.pending: deque[MarketSlice] = deque()
         self.received = -1
         self.matched = -1
@@ -84,6 +88,8 @@ class Clock:
         events = self._decider.decide(current, decisions)
         self.decided = current.number
         self.current = None
+        tally = self._decider.tally() if decisions else {}
+        self._executions.decided(current, decisions, tally)
         if events:
             self._dispatch.post(events, self.decided, matched=False)
 

@@ -11,6 +11,7 @@ from engine.sequencing.admission import Admission
 from engine.sequencing.clock import Clock
 from engine.sequencing.decider import SliceDecider
 from engine.sequencing.dispatch import Dispatch
+from engine.sequencing.executions import ExecutionLog, ExecutionPage
 from engine.sequencing.messages import Answer, Past, Release, SliceEvent
 from engine.sequencing.records import (
     Commanded,
@@ -74,8 +75,11 @@ class Coordinator:
         self._lines = decider.lines
         self._roster = Roster()
         self._dispatch = Dispatch(self._roster, reign, spool)
-        self._clock = Clock(decider, self._dispatch)
-        self._admission = Admission(self._roster, self._clock, self._dispatch, decider)
+        self._executions = ExecutionLog(spool)
+        self._clock = Clock(decider, self._dispatch, self._executions)
+        self._admission = Admission(
+            self._roster, self._clock, self._dispatch, decider, self._executions
+        )
 
     @property
     def matched(self) -> int:
@@ -318,6 +322,7 @@ class Coordinator:
             if member is not None and command.number >= len(member.commands):
                 self._add_record(Commanded(self.matched, self.decided, participant.host, command))
                 member.commands.append(command)
+                self._executions.obeyed(command)
         self._recorder.commit()
 
     def advance(self) -> list[tuple[str, Release]]:
@@ -374,6 +379,23 @@ class Coordinator:
         """Return every event of an instance so far; a restarted one takes over from them."""
         return self._dispatch.history(instance)
 
+    @property
+    def executions(self) -> int:
+        """Return how many lines on executions there are; see `executions_from`."""
+        return len(self._executions)
+
+    def executions_from(self, start: int, limit: int, *, with_roster: bool) -> ExecutionPage:
+        """Return lines on who took part in which slice; no crash undoes what was returned once.
+
+        Args:
+            start: Number of the first one wanted, from 0; the same for good.
+            limit: How many at most.
+            with_roster: Tell, too, who took part before them.
+        """
+        self._note_reached()
+        self._recorder.commit()
+        return self._executions.read(start, limit, with_roster=with_roster)
+
     def stalls(self) -> list[Stall]:
         """Return the participants the slice in hand waits for; empty if it waits for none."""
         return [Stall(m.host, self.matched, m.through) for m in self._clock.owing.values()]
@@ -393,7 +415,9 @@ class Coordinator:
         Raises:
             ChorusError: The slices end before the records do, or do not start at 0.
         """
-        restoration = Restoration(self._roster, self._clock, self._admission, self._decider)
+        restoration = Restoration(
+            self._roster, self._clock, self._admission, self._decider, self._executions
+        )
         restoration.play(slices, records)
         self._dispatch.restless.clear()
         self._on_record = (self.matched, self.decided)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from engine.trading.modes import TradingMode
 from engine.trading.registration import Registration
+from engine.trading.tally import Tally
 from engine.types import Decision, MarketSlice, OrderEvent
 
 __all__ = ["SliceDecider"]
@@ -40,6 +41,10 @@ class SliceDecider(Protocol):
     @property
     def strategies(self) -> tuple[str, ...]:
         """Return the ids of all strategies and followers ever registered."""
+        ...
+
+    def tally(self) -> Tally:
+        """Count the orders that the newest decisions brought, by strategy."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from engine.errors import ChorusError
 from engine.sequencing.admission import Admission
 from engine.sequencing.clock import Clock
 from engine.sequencing.decider import SliceDecider
+from engine.sequencing.executions import ExecutionLog
 from engine.sequencing.records import (
     Commanded,
     Decided,
@@ -35,13 +36,20 @@ class Restoration:
         clock: At the beginning.
         admission: Changes who takes part.
         decider: Matches and decides.
+        executions: Gets what instances obeyed.
     """
 
-    __slots__ = ("_admission", "_clock", "_decider", "_roster")
+    __slots__ = ("_admission", "_clock", "_decider", "_executions", "_roster")
 
     def __init__(
-        self, roster: Roster, clock: Clock, admission: Admission, decider: SliceDecider
+        self,
+        roster: Roster,
+        clock: Clock,
+        admission: Admission,
+        decider: SliceDecider,
+        executions: ExecutionLog,
     ) -> None:
+        self._executions = executions
         self._roster = roster
         self._clock = clock
         self._admission = admission
@@ -119,3 +127,4 @@ class Restoration:
         elif isinstance(record, Commanded):
             own = self._roster.hosts[record.host].members[record.command.instance]
             own.commands.append(record.command)
+            self._executions.obeyed(record.command)

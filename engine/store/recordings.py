@@ -20,6 +20,7 @@ class Recording(Base):
         last_hash: SHA-256 of the last of them, hexadecimal; empty before the first. With no lines:
             the engine left this run for another one, and its rows wait to be made anew.
         recorded_ms: When that was.
+        executions: Number of lines on executions on record.
     """
 
     __tablename__ = "recordings"
@@ -29,6 +30,7 @@ class Recording(Base):
     lines: Mapped[int] = mapped_column(BigInteger)
     last_hash: Mapped[Id]
     recorded_ms: Mapped[Moment]
+    executions: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class UnpublishedEvents(Base):

@@ -28,6 +28,7 @@ from engine.trading.participants import Participant
 from engine.trading.positions import PositionState
 from engine.trading.refusals import Refusal
 from engine.trading.registration import Registration
+from engine.trading.tally import Tally, tally_of
 from engine.types import Action, Decision, Intent, MarketSlice, OrderEvent, Signal, Tick
 
 __all__ = ["OrderManager"]
@@ -74,6 +75,7 @@ class OrderManager:
         self._desk = Desk(self._blotter, self._executions, drafts)
         self._next_match = 0
         self._next_decide = 0
+        self._decided: list[OrderEvent] = []
 
     def register(self, registration: Registration) -> None:
         """Let a strategy or a follower take part; one that was withdrawn takes part again.
@@ -176,7 +178,7 @@ class OrderManager:
         self._next_decide = number + 1
         if not decisions:
             return []
-        events = self._blotter.begin()
+        events = self._decided = self._blotter.begin()
         enrolment = self._enrolment
         participants = enrolment.participants
         if enrolment.followers:
@@ -300,6 +302,10 @@ class OrderManager:
         """
         participant = self._enrolment.find(instance_id, "has no positions")
         return [position.state() for position in participant.positions.values()]
+
+    def tally(self) -> Tally:
+        """Count the orders that the newest decisions brought, by strategy."""
+        return tally_of(self._decided, self._enrolment.participants)
 
     @property
     def lines(self) -> int:

@@ -98,7 +98,7 @@ def test_a_request_that_makes_no_sense_is_the_strategys_own_error(
 ) -> None:
     instance = make({1: ask})
     instance.on_candle(CANDLES[0])
-    assert instance.on_candle(CANDLES[1]) is None
+    assert instance.on_candle(CANDLES[1]).intents == ()
     assert message in instance.faults[0].error
 
 
@@ -158,7 +158,7 @@ def test_an_exception_is_contained_and_drops_what_the_candle_asked_for(make: Mak
 
     instance = make({1: buy_and_fail, 2: lambda s: s.order.sell()})
     instance.on_candle(CANDLES[0])
-    assert instance.on_candle(CANDLES[1]) is None
+    assert instance.on_candle(CANDLES[1]).intents == ()
     decision = instance.on_candle(CANDLES[2])
     assert decision is not None
     assert [intent.action for intent in decision.intents] == [Action.SELL]

@@ -16,13 +16,18 @@ def an_execution(strategy: str, interval_ms: int, worker: str = "w1") -> Executi
     return ExecutionRow(strategy, interval_ms, worker, 120, "success", subscribers=2, trades=1)
 
 
+def record(store: Store, batch: list[ExecutionRow], *, now_ms: int) -> list[ExecutionRow]:
+    with store.write() as session:
+        return record_executions(session, batch, now_ms=now_ms)
+
+
 def test_those_that_are_new_are_recorded_and_told(store: Store) -> None:
     first = [an_execution("a", 60_000), an_execution("b", 60_000)]
-    assert record_executions(store, first, now_ms=7) == first
+    assert record(store, first, now_ms=7) == first
     second = [an_execution("a", 120_000, "w2"), an_execution("a", 60_000, "w2")]
-    assert record_executions(store, second, now_ms=8) == second[:1]
-    assert record_executions(store, second, now_ms=9) == []
-    assert record_executions(store, [], now_ms=9) == []
+    assert record(store, second, now_ms=8) == second[:1]
+    assert record(store, second, now_ms=9) == []
+    assert record(store, [], now_ms=9) == []
     rows = rows_of(store, Execution)
     assert [(row["strategy_id"], row["interval_ms"], row["worker"]) for row in rows] == [
         ("a", 60_000, "w1"),
@@ -43,14 +48,14 @@ def test_those_that_are_new_are_recorded_and_told(store: Store) -> None:
 
 def test_of_two_in_one_batch_the_first_counts(store: Store) -> None:
     both = [an_execution("a", 60_000, "w1"), an_execution("a", 60_000, "w2")]
-    assert record_executions(store, both, now_ms=7) == both[:1]
+    assert record(store, both, now_ms=7) == both[:1]
     assert [row["worker"] for row in rows_of(store, Execution)] == ["w1"]
 
 
 def test_of_many_engines_one_executes_each_interval(store: Store) -> None:
     def report(worker: int) -> list[ExecutionRow]:
         batch = [an_execution("a", 60_000 * n, f"w{worker}") for n in range(300)]
-        return record_executions(store, batch, now_ms=7)
+        return record(store, batch, now_ms=7)
 
     with ThreadPoolExecutor(4) as pool:
         new = [row for rows in pool.map(report, range(4)) for row in rows]
@@ -62,5 +67,5 @@ def test_of_many_engines_one_executes_each_interval(store: Store) -> None:
 def test_a_result_that_is_none_is_refused_and_nothing_written(store: Store) -> None:
     wrong = ExecutionRow("b", 60_000, "w1", 1, "sleepy")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(StoreError):
-        record_executions(store, [an_execution("a", 60_000), wrong], now_ms=7)
+        record(store, [an_execution("a", 60_000), wrong], now_ms=7)
     assert rows_of(store, Execution) == []

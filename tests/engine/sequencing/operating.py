@@ -29,6 +29,7 @@ class Operating:
         self.chance = chance
         self.counts = dict.fromkeys(("follow", "withdraw", "mode"), 0)
         self.read: list[bytes] = []
+        self.executed: list[bytes] = []
 
     def maybe_operate(self) -> bool:
         if self.random.random() < self.chance:
@@ -68,8 +69,12 @@ class Operating:
         ledger, total = self.network.manager.ledger, self.network.coordinator.lines
         assert len(self.read) <= total <= ledger.lines
         self.read += ledger.lines_from(len(self.read), total - len(self.read))
+        coordinator, known = self.network.coordinator, len(self.executed)
+        assert known <= coordinator.executions
+        self.executed += coordinator.executions_from(known, 10_000, with_roster=False).lines
         return False
 
     def forget_lost(self) -> None:
         """Believe that what is read no more was never there: records were lost with the disk."""
         del self.read[self.network.coordinator.lines :]
+        del self.executed[self.network.coordinator.executions :]

@@ -141,11 +141,17 @@ def test_whatever_happens_everything_is_as_in_a_sequential_run_that_is_told_the_
         assert network.counts["used"]
     told = assert_as_sequential(network)
     assert b"".join(network.operating.read) == written(network.manager.ledger)
+    assert network.operating.executed == executed(network.coordinator)
     if "operates" in chances:
         assert network.operating.counts["follow"]
     if by == "commands and late joins":
         assert sum(each.obeyed for each in told.values()) > 10
         assert any(each.joined for each in told.values())
+
+
+def executed(coordinator: Coordinator) -> list[bytes]:
+    """Return all lines on executions."""
+    return coordinator.executions_from(0, 1_000_000, with_roster=False).lines
 
 
 def written(ledger: Ledger) -> bytes:
@@ -164,6 +170,7 @@ def test_the_records_give_the_same_ledger_again_at_whatever_place_they_end(
     network = played(policy, "dedicated", catalog, seed, operates=0.05)
     network.finish()
     lines, records = written(network.manager.ledger), network.deaths.memory.records
+    all_executed = executed(network.coordinator)
     operated = [n for n, r in enumerate(records) if isinstance(r, Registered | Withdrawn | Traded)]
     cuts = {len(records), *operated[-12:], *network.random.sample(range(len(records)), 12)}
     for cut in sorted(cuts):
@@ -172,6 +179,8 @@ def test_the_records_give_the_same_ledger_again_at_whatever_place_they_end(
         again.restore(network.published, records[:cut])
         assert again.lines == manager.ledger.lines
         assert lines.startswith(written(manager.ledger))
+        repeated = executed(again)
+        assert all_executed[: len(repeated)] == repeated
     assert manager.trading() == network.manager.trading()
     assert manager.account_states() == network.manager.account_states()
     assert written(manager.ledger) == lines

@@ -39,6 +39,9 @@ class Desk:
         self.withdrawn.append(instance)
         return [canceled(reason, instance)]
 
+    def tally(self) -> dict[str, tuple[int, int]]:
+        return {}
+
     def match(self, market_slice: MarketSlice, /) -> list[OrderEvent]:
         return self.matching.get(market_slice.number, [])
 

@@ -477,6 +477,7 @@ def _create_what_was_traded() -> None:
         sa.Column("lines", sa.BigInteger(), nullable=False),
         sa.Column("last_hash", sa.String(length=64), nullable=False),
         sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("executions", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_recordings")),
     )
     op.create_index(op.f("ix_recordings_engine"), "recordings", ["engine"])
