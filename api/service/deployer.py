@@ -113,6 +113,11 @@ class Deployer:
 
     def _refuse(self, name: str, why: str) -> None:
         if self._refused.get(name) != why:
-            _log.warning("strategy %r: not taken over by the engine: %s", name, why)
+            _log.warning(
+                "strategy %r: not taken over by the engine: %s",
+                name,
+                why,
+                extra={"strategy_id": name},
+            )
             self._on_refusal(name, why)
         self._refused[name] = why

@@ -207,8 +207,10 @@ class Reporter(Watch):
                 trace = self._trace(name)
             except ChorusError as error:
                 trace = f"(its traceback cannot be had: {error})"
-            text = "an exception" if count == 1 else f"{count} exceptions, of which the newest is"
-            self._logs.say(name, "error", f"{text} in its code{_beside(left_out)}:\n{trace}")
+            text = "an exception in its code"
+            if count > 1:
+                text = f"{count} exceptions in its code, this is the newest"
+            self._logs.say(name, "error", f"{text}{_beside(left_out)}:\n{trace}")
 
     def _newest_change(self) -> int:
         with self._store.read() as session:

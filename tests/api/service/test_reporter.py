@@ -110,7 +110,7 @@ def test_exceptions_come_with_their_traceback(scene: Scene) -> None:
     (line,) = scene.logged()[1:]
     assert line[1] == "error"
     assert line[2] == (
-        "3 exceptions, of which the newest is in its code:\nTraceback: ZeroDivisionError"
+        "3 exceptions in its code, this is the newest:\nTraceback: ZeroDivisionError"
     )
     scene.trace = LifecycleError("restart it first")
     scene.reporter.changed(seen("running", errors=3), seen("running", errors=4))

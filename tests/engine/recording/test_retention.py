@@ -18,7 +18,8 @@ NOW = 1_000 * DAY_MS
 
 def executed(store: Store, count: int, recorded_ms: int, strategy: str = "a") -> None:
     rows = [ExecutionRow(strategy, n, "w", 1, "no_signal") for n in range(count)]
-    record_executions(store, rows, now_ms=recorded_ms)
+    with store.write() as session:
+        record_executions(session, rows, now_ms=recorded_ms)
 
 
 def a_retention(store: Store, **changes: Any) -> Retention:
@@ -36,6 +37,7 @@ def test_signals_and_executions_go_after_90_days_and_trades_stay(store: Store) -
     assert a_retention(store).purge() == {
         "strategy_signals": signals // 2,
         "strategy_executions": 3,
+        "strategy_logs": 0,
         "idempotency_keys": 0,
     }
     assert {row["run_id"] for row in rows_of(store, Signal)} == {"young"}
