@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from api.server.guards import Doorkeeper, Guards, layers_of
 from api.server.guards.document import GuardedApi
@@ -40,7 +40,7 @@ from api.server.routes import (
 from api.server.services import Services
 from api.server.stream import Hub, StreamLimits
 
-__all__ = ["PREFIX", "create_app"]
+__all__ = ["PREFIX", "create_app", "furnish"]
 
 PREFIX = "/api/v1"
 
@@ -78,15 +78,8 @@ def create_app(
         redoc_url=None,
         middleware=layers_of(guards, private=PREFIX),
     )
-    app.state.services = services
-    door = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
-    app.state.doorkeeper = door
-    app.state.hub = Hub(streams or StreamLimits(origins=guards.origins), admit=door.admit_socket)
-    app.state.metrics = Metrics(
-        lambda: app.state.services, lambda: len(app.state.hub), exposition or Exposition()
-    )
+    furnish(app, services, guards=guards, streams=streams, exposition=exposition)
     add_problems(app)
-    every = APIRouter(prefix=PREFIX)
     rooms = (
         sessions,
         users,
@@ -114,7 +107,23 @@ def create_app(
         system,
     )
     for room in rooms:
-        every.include_router(room.router)
-    app.include_router(every)
+        app.include_router(room.router, prefix=PREFIX)
     app.include_router(system.metrics_router)
     return app
+
+
+def furnish(
+    app: FastAPI,
+    services: Services,
+    *,
+    guards: Guards,
+    streams: StreamLimits | None = None,
+    exposition: Exposition | None = None,
+) -> None:
+    """Give an application what its routes work with; arguments as for `create_app`."""
+    door = Doorkeeper(Rates(guards.redis_url.get_secret_value()), guards.limits)
+    hub = Hub(streams or StreamLimits(origins=guards.origins), admit=door.admit_socket)
+    app.state.services = services
+    app.state.doorkeeper = door
+    app.state.hub = hub
+    app.state.metrics = Metrics(lambda: services, lambda: len(hub), exposition or Exposition())
