@@ -12,6 +12,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from api.server import Services, create_app
+from api.server.app import furnish
 from api.server.stream import StreamLimits
 from tests.api.server.conftest import GUARDS
 from tests.examples import examples
@@ -27,13 +28,14 @@ CHECKS = [
 
 # The document is read before there are services; each test brings its own.
 # A stream of events would go on for an hour: here it ends after an instant, by the same code.
-APP = create_app(cast("Services", None), guards=GUARDS, streams=StreamLimits(longest_s=0.02))
+STREAMS = StreamLimits(longest_s=0.02)
+APP = create_app(cast("Services", None), guards=GUARDS, streams=STREAMS)
 DOCUMENT = schemathesis.openapi.from_asgi("/api/v1/openapi.json", APP)
 
 
 @pytest.fixture
 def key(services: Services) -> str:
-    APP.state.services = services
+    furnish(APP, services, guards=GUARDS, streams=STREAMS)
     key = services.users.ensure_admin()
     assert key is not None
     admin = services.users.authenticate_key(key)
