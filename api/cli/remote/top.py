@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from rich.text import Text
 from api.cli.live import strategy_table
 from api.cli.remote.address import path_of
 from api.cli.remote.command import Remote, asking
+from api.cli.remote.errors import AwayError, UnknownAnswerError
 from api.cli.remote.output import amount_of
 from api.cli.remote.streams import following, until_interrupted
 from engine.status import EngineStatus, StrategyStatus
@@ -158,7 +160,9 @@ def _draw(
                 overview.take(event)
             now = clock()
             if now - listed >= _LIST_S:
-                _list(remote, overview)
+                # A service that has just gone is waited for by the stream.
+                with suppress(AwayError, UnknownAnswerError):
+                    _list(remote, overview)
                 listed = clock()
             if now - drawn >= _REDRAW_S:
                 draw()

@@ -77,6 +77,14 @@ class Desk:
         """Call `chorus` with ``--json``; returns what it says."""
         return json.loads("\n".join(self.lines(*args, "--json", **options)))
 
+    def json_lines(self, *args: object, **options: Any) -> list[Any]:
+        """Call `chorus` with ``--json``; returns what it says line by line."""
+        return [json.loads(line) for line in self.lines(*args, "--json", **options)]
+
+    def is_followed(self) -> bool:
+        """Tell whether anybody follows the event stream."""
+        return bool(self.services.broadcaster._subscribers)
+
     def user(self, name: str, role: str = "trader") -> Caller:
         """Make a user with a key, and an account ``paper`` unless it may only look."""
         user = self.services.users.create(name, role, self.admin)
