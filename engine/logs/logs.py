@@ -16,6 +16,7 @@ from engine.errors import ConfigError, NotFoundError
 from engine.events import EventLog
 from engine.logs.line import LEVELS, LONGEST, SOURCES, Level, Line, Source
 from engine.recording import Whose
+from engine.recording.events import shown
 from engine.redaction import redacted
 from engine.store import LogLine, Store, Strategy
 from engine.store.paging import Order, Page, take_page
@@ -30,8 +31,7 @@ _AT_ONCE: Final = 500
 _TRIM_AFTER: Final = 1_000
 """New lines of a strategy after which it is looked whether it has too many."""
 
-_SHOWN: Final = 4_000
-"""Characters of a text in an event."""
+_TOLD: Final = ("id", "at_ms", "level", "source", "text", "candle_ms")
 
 
 class StrategyLogs:
@@ -141,14 +141,7 @@ class StrategyLogs:
         owner = self._whose(row.strategy_id)
         if owner is None:
             return
-        data = {
-            "id": row.id,
-            "at": row.at_ms,
-            "level": row.level,
-            "source": row.source,
-            "text": row.text[:_SHOWN],
-            "candle": row.candle_ms,
-        }
+        data = shown({name: getattr(row, name) for name in _TOLD})
         self._events.publish("logs", data, strategy_id=row.strategy_id, owner_id=owner.owner_id)
 
     def page(

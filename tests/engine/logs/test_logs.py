@@ -89,8 +89,8 @@ def test_each_is_published_to_its_owner_once_it_is_on_record(scene: Scene) -> No
     (event,) = scene.events.read(None, 10)
     assert (event.topic, event.strategy_id, event.owner_id) == ("logs", "a", ANN.user_id)
     assert event.data == {
-        "id": 1, "at": 1_000_000, "level": "info", "source": "strategy", "text": "hello",
-        "candle": 60_000,
+        "id": 1, "at": "1970-01-01T00:16:40.000Z", "level": "info", "source": "strategy",
+        "text": "hello", "candle": "1970-01-01T00:01:00.000Z",
     }  # fmt: skip
 
 
