@@ -194,13 +194,15 @@ def test_nothing_else_is_answered_without_a_key(ask: Ask) -> None:
     nobody = ask()
     document = nobody.get("/openapi.json").json()
     operations = {
-        (method.upper(), path.removeprefix("/api/v1"))
+        (method.upper(), path)
         for path, methods in document["paths"].items()
         for method in methods
     }
     assert len(operations) > 30
-    for method, path in sorted(operations - FOR_EVERYBODY):
-        place = path.format_map(Anything())
+    for method, path in sorted(operations):
+        if (method, path.removeprefix("/api/v1")) in FOR_EVERYBODY:
+            continue
+        place = f"http://chorus{path.format_map(Anything())}"
         for headers in ({}, {"X-API-Key": f"chorus_{'0' * 16}_{'0' * 64}"}):
             refused = nobody.request(method, place, json={}, headers=headers)
             assert refused.status_code == 401, (method, path, refused.text)
