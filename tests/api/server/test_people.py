@@ -187,7 +187,7 @@ def test_what_is_for_admins_is_for_nobody_else(ask: Ask, method: str, path: str,
         assert "needs the role admin" in problem(refused, 403)["detail"]
 
 
-FOR_EVERYBODY = {("POST", "/sessions")}
+FOR_EVERYBODY = {("POST", "/sessions"), ("GET", "/system/health"), ("GET", "/system/ready")}
 
 
 def test_nothing_else_is_answered_without_a_key(ask: Ask) -> None:
