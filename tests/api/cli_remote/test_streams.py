@@ -22,11 +22,18 @@ from api.cli.remote.top import Overview
 from engine.events import MemoryEventLog
 from tests.api.cli_remote.conftest import Desk, seen, started
 from tests.api.server.engine import FakeEngine
-from tests.api.server.streaming import eventually
 
 pytestmark = pytest.mark.slow
 WITHIN_S = 60.0
 CHORUS = [sys.executable, "-c", "from api.entry import main; main()"]
+
+
+def eventually(is_so: Callable[[], object]) -> None:
+    """Wait until something is so: a process of its own takes seconds to start."""
+    deadline = time.monotonic() + WITHIN_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
 
 
 @contextmanager
