@@ -10,26 +10,30 @@ __all__ = ["HIDDEN", "is_telling", "redacted"]
 HIDDEN: Final = "***"
 
 _NAMES: Final = (
-    r"(?:[\w-]*(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|authorization"
-    r"|credential)s?|pwd|cookie)"
+    r"(?:(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|authorization|credential)s?"
+    r"|pwd|cookie)"
 )
+_TELLING: Final = re.compile(rf".*{_NAMES}", re.IGNORECASE | re.DOTALL)
 
-_TELLING: Final = re.compile(_NAMES, re.IGNORECASE)
-
+# Anybody may have something logged, so each rule takes time in proportion to the text: what may
+# begin anywhere is bounded in length.
 _RULES: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         # A key of ours: chorus_<public part>_<secret>. Which key it was may be said.
-        (r"(chorus_[0-9a-f]{4,})_[0-9a-f]{4,}", rf"\1_{HIDDEN}"),
+        (r"(chorus_[0-9a-f]{4,64})_[0-9a-f]{4,}", rf"\1_{HIDDEN}"),
         # A token: three parts of base64, the first of which says {"...
-        (r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?", HIDDEN),
+        (r"\beyJ[\w-]{1,500}\.[\w-]{1,2000}(?:\.[\w-]*)?", HIDDEN),
         # scheme://user:password@host; a password may hold anything but what ends it.
-        (r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s]*@", rf"\1:{HIDDEN}@"),
+        (r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,100}):[^\s]{0,500}@", rf"\1:{HIDDEN}@"),
         # Authorization: Bearer x, and the same without a name before it.
-        (r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {HIDDEN}"),
-        # name=value, name: value, "name": "value".
+        (r"\b(bearer|basic)\s{1,8}[\w.~+/=-]{6,}", rf"\1 {HIDDEN}"),
+        # name=value, name: value, "name": "value"; whatever the name begins with.
         (
-            rf"""({_NAMES}["']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?("[^"]*"|'[^']*'|[^\s,;&}}\]]+)""",
+            (
+                rf"""({_NAMES}["']?\s{{0,8}}[=:]\s{{0,8}})(?:(?:bearer|basic)\s{{1,8}})?"""
+                r"""("[^"]{0,500}"|'[^']{0,500}'|[^\s,;&}\]]+)"""
+            ),
             rf"\1{HIDDEN}",
         ),
     )

@@ -73,7 +73,9 @@ class LogServices:
             return
         last = self._market.last
         at = -1 if last is None else last.close_time
-        self._lines.append(SaidLine(self._instance, level, at, str(text)[:_LONGEST]))
+        # Half a surrogate pair cannot be sent; it must not end the host of many others.
+        sendable = str(text)[:_LONGEST].encode(errors="replace").decode()
+        self._lines.append(SaidLine(self._instance, level, at, sendable))
 
     def take(self) -> list[SaidLine]:
         """Return the lines that wait, and forget them; for whoever drives the instance."""

@@ -72,8 +72,11 @@ class StrategyLogs:
 
     def add(self, line: Line) -> None:
         """Take a line; secrets are taken out of it, and it is cut where it is too long."""
-        # NUL is the one character PostgreSQL does not take.
-        text = redacted(line.text).replace("\0", "�")
+        # No database takes half a surrogate pair, and PostgreSQL no NUL.
+        # Cut before, since it takes its time, but far enough to see where a secret ends.
+        text = (
+            redacted(line.text[: 2 * LONGEST]).encode(errors="replace").decode().replace("\0", "�")
+        )
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]}…"
         row = {**msgspec.structs.asdict(line), "text": text, "at_ms": self._clock()}

@@ -87,3 +87,13 @@ def test_the_rest_stays_as_it_is(text: str) -> None:
 def test_any_text_can_be_shown_and_again(text: str) -> None:
     once = redacted(text)
     assert redacted(once) == once
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["x", "a.", "://x:", "eyJ-", "password", "password=", "password ", 'token="', "chorus_0000",
+     "bearer ", "http://", "-", "_"],
+)  # fmt: skip
+def test_long_texts_of_anything_take_no_longer_than_their_length(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    assert len(redacted(text)) <= 2 * len(text), "with a rule of square time it would not end"

@@ -5,11 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from engine.catalog import LoadedType
 from engine.config import StrategyConfig
-from engine.instance import Instance, build
+from engine.instance import Instance, SaidLine, build
 from engine.instance.testing import random_candles
 from strategies import Candle, Strategy, StrategyMetadata
+from tests.examples import examples
 
 CANDLES = random_candles(60, seed=3)
 
@@ -82,6 +87,16 @@ def test_whoever_talks_decides_the_same_and_is_stored_the_same() -> None:
         if number % 7 == 0:
             talker.log.take()
     assert talker.snapshot() == silent.snapshot() == flooding.snapshot()
+
+
+@given(st.text(st.characters(), max_size=40) | st.just("\ud800 half"))
+@examples(100)
+def test_any_text_can_be_sent(text: str) -> None:
+    made = instance(Silent)
+    made.log.take()
+    made.log.info(text)
+    (line,) = made.log.take()
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(line), type=SaidLine) == line
 
 
 def test_anything_can_be_said() -> None:
