@@ -194,9 +194,7 @@ def test_nothing_else_is_answered_without_a_key(ask: Ask) -> None:
     nobody = ask()
     document = nobody.get("/openapi.json").json()
     operations = {
-        (method.upper(), path)
-        for path, methods in document["paths"].items()
-        for method in methods
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert len(operations) > 30
     for method, path in sorted(operations):
