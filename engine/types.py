@@ -223,8 +223,8 @@ class Decision(msgspec.Struct, frozen=True):
     """An instance's answer to one candle (or tick) when it wants something.
 
     A candle that wants nothing has no `Decision`; that it was processed is acknowledged by the
-    transport. One without intents says that the strategy raised. The id of intent number *n* is ``{instance}|{stream}|{seq}|{n}``: deterministic, so
-    a repeated decision is recognised.
+    transport. One without intents says that the strategy raised. The id of intent number *n* is
+    ``{instance}|{stream}|{seq}|{n}``: deterministic, so a repeated decision is recognised.
     """
 
     instance: str
