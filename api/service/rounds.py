@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from engine.errors import ChorusError
+from api.service.watch import failure_of
 
 __all__ = ["Rounds"]
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 class Rounds:
     """Calls some functions again and again: when something has changed, and now and then.
 
-    One that fails is called again, and does not hold up the others.
+    One that fails, however it does, is called again, and does not hold up the others.
 
     Args:
         calls: What to call, in this order.
@@ -55,14 +55,16 @@ class Rounds:
             self._changed.clear()
             for number, call in enumerate(self._calls):
                 self._try(number, call)
-            self._changed.wait(self._every_s)
+            if not self._closing:  # else this may have forgotten that it was woken for it
+                self._changed.wait(self._every_s)
 
     def _try(self, number: int, call: Callable[[], None]) -> None:
         try:
             call()
-        except ChorusError as error:
-            if self._failing.get(number) != str(error):
-                _log.warning("not brought to the engine yet: %s", error)
-            self._failing[number] = str(error)
+        except Exception as error:  # noqa: BLE001 - the loop of a thread; all is logged
+            text = failure_of(error)
+            if self._failing.get(number) != text:
+                _log.warning("not brought to the engine yet: %s", text)
+            self._failing[number] = text
         else:
             self._failing.pop(number, None)

@@ -14,11 +14,11 @@ import msgspec
 from engine.errors import ChorusError
 from engine.events import EventLog
 from engine.money import canonical_symbol, to_decimal
-from engine.recording import Whose
+from engine.recording import Owner, Whose
 from engine.status import EngineStatus, StrategyStatus
 from engine.types import Candle, StreamId
 
-__all__ = ["CandleWatch", "StatusWatch", "Tap", "Watch"]
+__all__ = ["CandleWatch", "StatusWatch", "Tap", "Watch", "failure_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +66,17 @@ class Watch:
             try:
                 pause_s = self.look()
                 is_away = False
-            except ChorusError as error:
+            except Exception as error:  # noqa: BLE001 - the loop of a thread; all is logged
                 if not is_away:
-                    _log.warning("%s: %s", self._what, error)
+                    _log.warning("%s: %s", self._what, failure_of(error))
                 is_away, pause_s = True, _EVERY_S
             if pause_s:
                 self._closing.wait(pause_s)
+
+
+def failure_of(error: Exception) -> str:
+    """Return what to say of a failure: what is meant to be read, or what has a name at least."""
+    return str(error) if isinstance(error, ChorusError) else f"{type(error).__name__}: {error}"
 
 
 def _nobody_looks(_last: StrategyStatus | None, _now: StrategyStatus) -> None:
@@ -122,18 +127,21 @@ class StatusWatch(Watch):
         """
         before = time.monotonic()
         newest = self._status()
+        self.newest = newest
         known = {status.id: status for status in newest.strategies}
         for status in newest.strategies:
             last = self._known.get(status.id)
             if last != status:
+                owner = self._whose(status.id)  # may fail: what is told below is told once
+                self._known[status.id] = status
                 self._on_change(last, status)
-                self._publish(status, is_new_state=last is None or last.status != status.status)
-        self._known, self.newest = known, newest
+                is_new_state = last is None or last.status != status.status
+                self._publish(status, owner, is_new_state=is_new_state)
+        self._known = known
         took_s = time.monotonic() - before
         return max(_EVERY_S, len(known) * _S_PER_STRATEGY, 5 * took_s)
 
-    def _publish(self, status: StrategyStatus, *, is_new_state: bool) -> None:
-        owner = self._whose(status.id)
+    def _publish(self, status: StrategyStatus, owner: Owner | None, *, is_new_state: bool) -> None:
         if owner is None:
             return
         data: dict[str, Any] = msgspec.to_builtins(status)
