@@ -13,9 +13,10 @@ __all__ = ["Ownership"]
 
 
 class Ownership:
-    """Answers from memory; reads the store when somebody is not known, or something has changed.
+    """Answers from memory; reads the store when something has changed, and at first.
 
-    Deleted ones are known, too: they may still have fills. May be shared by threads.
+    Deleted ones are known, too: they may still have fills. May be shared by threads: none is
+    answered from what was read before a change it could know of.
 
     Args:
         store: Where strategies and subscriptions are on record.
@@ -25,11 +26,12 @@ class Ownership:
         self._store = store
         self._lock = threading.Lock()
         self._owners: dict[str, Owner] = {}
-        self._is_stale = True
+        self._change = object()
+        self._read_at: object = None
 
     def changed(self) -> None:
         """Note that there may be more to know."""
-        self._is_stale = True
+        self._change = object()
 
     def of(self, instance: str) -> Owner | None:
         """Return whose a strategy or a bot is; None: nobody knows.
@@ -37,14 +39,12 @@ class Ownership:
         Raises:
             StoreError: The store cannot be read.
         """
-        if self._is_stale:
+        if self._read_at is not self._change:
             with self._lock:
-                self._is_stale = False
-                try:
+                change = self._change  # one that comes while it is read is read next time
+                if self._read_at is not change:
                     self._owners = self._read()
-                except BaseException:
-                    self._is_stale = True
-                    raise
+                    self._read_at = change
         return self._owners.get(instance)
 
     def _read(self) -> dict[str, Owner]:
