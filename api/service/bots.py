@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.services import ServiceAwayError
 from engine.config import RiskConfig, StrategyConfig
 from engine.deployments import configured
 from engine.deployments.bots import Following
@@ -74,19 +75,23 @@ class BotDeployer:
             self._orders.withdraw(gone, "does not follow any more")
         for name in gone:
             del told[name]
-        for name, following in active.items():
-            version = following.subscription.version
-            if told.get(name) != version and self._tell(name, following):
-                told[name] = version
-        if told != self._told:
-            write_state(self._file, msgspec.json.encode(told), sync=True)
-            self._told = told
+        try:
+            for name, following in active.items():
+                version = following.subscription.version
+                if told.get(name) != version and self._tell(name, following):
+                    told[name] = version
+        finally:  # whoever was told before the order manager went away need not be again
+            if told != self._told:
+                write_state(self._file, msgspec.json.encode(told), sync=True)
+                self._told = told
 
     def _tell(self, name: str, following: Following) -> bool:
         try:
             registration = registration_of(following)
             self._orders.withdraw([name], "follows on other terms")
             self._orders.register([registration])
+        except ServiceAwayError:
+            raise  # for all of them: waiting for it once more for each would take hours
         except ChorusError as error:
             if self._refused.get(name) != str(error):
                 _log.warning("bot %r: not taken over by the engine: %s", name, error)
