@@ -20,11 +20,12 @@ class KeptCode:
     """A folder with one file for every version of every type that was ever started.
 
     Args:
-        folder: Made when it is needed.
+        folder: Made when it is needed. Where it is is written down for the next start, which may be
+            made from elsewhere.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
 
     def keep(self, loaded: LoadedType) -> Path:
         """Return a copy of a type's file that nobody changes.

@@ -177,6 +177,14 @@ def test_in_the_end_the_engine_has_what_is_on_record(
     bench.assert_brought_about()
 
 
+def test_kept_code_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy = KeptCode(Path("kept")).keep(CATALOG.types["EMA_CROSS"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert copy.exists()
+
+
 def test_code_is_kept_as_it_was_when_it_was_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "types"
     folder.mkdir()
