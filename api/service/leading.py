@@ -185,18 +185,18 @@ def leading(
         ChorusError: The lock or the store cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        is_taken, version = _take(lock, settings)
+        is_taken, version, problem = _take(lock, settings)
         if not is_taken:
             last, _ = record_of(settings)
             whose = f", {last}," if last is not None else ""
-            say(f"standing by: another engine{whose} leads on this store")
+            say(f"standing by: {problem or f'another engine{whose} leads on this store'}")
             stack.enter_context(standing_by())
             pause = threading.Event()
             while not is_taken:
                 pause.wait(min(0.5, lease_s / _LOOKS_PER_LEASE))
                 if stop():
                     raise StoppedError("stopped while another engine was leading")
-                is_taken, version = _take(lock, settings)
+                is_taken, version, _ = _take(lock, settings)
         _await_held(lock, lease_s, stop, say)
     keeper = LeaderKeeper(lock, every_s=lease_s / _LOOKS_PER_LEASE, on_lost=on_lost)
     leadership = Leadership(lock, settings, version)
@@ -208,18 +208,24 @@ def leading(
         leadership.release()
 
 
-def _take(lock: LeaderLock, settings: Settings) -> tuple[bool, int | None]:
+def _take(lock: LeaderLock, settings: Settings) -> tuple[bool, int | None, str]:
     """Try to get the lock; whoever keeps it may be away for a while.
 
     Returns:
-        Whether it was got, and the version of the leader's record before.
+        Whether it was got, the version of the leader's record before, and why whoever keeps it did
+        not answer; empty if it did.
     """
     last, version = record_of(settings)
     claim = Claim() if last is None else Claim(last.term, last.is_released)
     try:
-        return lock.take(claim), version
-    except LockUnavailableError:
-        return False, version
+        is_taken = lock.take(claim)
+        if is_taken and record_of(settings)[1] != version:
+            # Whoever led gave it back, or led for the first time, between the two looks.
+            lock.release()
+            is_taken = False
+    except LockUnavailableError as error:
+        return False, version, str(error)
+    return is_taken, version, ""
 
 
 def _await_held(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from api.service.leading import Leadership, leading, lock_of, record_of
 from api.service.plan import ServicePlan
 from engine.config import RunConfig
 from engine.errors import ConfigError, ConflictError, StoppedError
-from engine.locks import FileLock, LeaseLock
+from engine.locks import Claim, FileLock, LeaseLock, LockUnavailableError
 from engine.settings import Settings
 from engine.store import Store
 from tests.stores import an_empty_store
@@ -111,6 +112,51 @@ def test_who_was_granted_the_lock_twice_over_is_stopped_by_the_record(
     first.claim("run1", tmp_path)
     with pytest.raises(ConflictError, match="leads by now"):
         second.claim("run1", tmp_path)
+
+
+class HandedOver(FileLock):
+    """A lock that its holder gives back between two looks of who stands by."""
+
+    def __init__(self, file: Path, give_back: Callable[[], None]) -> None:
+        super().__init__(file)
+        self._give_back = give_back
+        self.tries = 0
+
+    def take(self, last: Claim) -> bool:
+        self.tries += 1
+        if self.tries == 1:
+            self._give_back()
+        return super().take(last)
+
+
+def test_who_takes_it_while_it_is_given_back_leads(settings: Settings, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as before:
+        first = before.enter_context(lead(settings, tmp_path))
+        first.claim("run1", tmp_path)
+        lock = HandedOver(tmp_path / "leader", before.close)
+        options = {"stop": lambda: False, "say": lambda line: None, "on_lost": lambda: None}
+        with leading(lock, settings, lease_s=LEASE_S, **options) as second:  # type: ignore[arg-type]
+            second.claim("run1", tmp_path)
+            assert second.term == 2
+
+
+class Unreachable(FileLock):
+    """A lock whose keeper does not answer."""
+
+    def take(self, last: Claim) -> bool:
+        raise LockUnavailableError("lock: Redis does not answer")
+
+
+def test_that_nobody_tells_who_leads_is_said(settings: Settings, tmp_path: Path) -> None:
+    said: list[str] = []
+    lock = Unreachable(tmp_path / "leader")
+    options = {"stop": lambda: True, "say": said.append, "on_lost": lambda: None}
+    with (
+        pytest.raises(StoppedError),
+        leading(lock, settings, lease_s=LEASE_S, **options),  # type: ignore[arg-type]
+    ):
+        raise AssertionError
+    assert said == ["standing by: lock: Redis does not answer"]
 
 
 def test_the_lock_is_kept_where_all_services_on_a_store_see_it(tmp_path: Path) -> None:
