@@ -11,7 +11,7 @@ from engine.config import RunConfig
 from engine.errors import ConfigError
 from engine.market import streams_on_offer
 
-__all__ = ["DEFAULT_PORT", "ServicePlan", "engine_config"]
+__all__ = ["DEFAULT_PORT", "ServicePlan", "engine_config", "make_folder"]
 
 DEFAULT_PORT: Final = 8642
 
@@ -49,6 +49,20 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
     plugin_folders: tuple[str, ...] = ()
     leader_lease_s: float = 10.0
     is_new_run: bool = False
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a service where there is none; only its owner may look into it.
+
+    Raises:
+        ConfigError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"--data {folder}: is a file; name a folder") from None
+    except OSError as error:
+        raise ConfigError(f"--data {folder}: cannot be made: {error.strerror}") from error
 
 
 def engine_config(plan: ServicePlan) -> RunConfig:
