@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
 from engine.errors import ConfigError, ConstraintError, StoreError
@@ -150,6 +151,11 @@ class Store:
             raise ConstraintError(f"store {self.name!r}: {_rule_of(error)}") from None
         except DBAPIError as error:
             raise StoreError(f"store {self.name!r}: {_cause_of(error)}") from error
+        except NoConnectionError as error:
+            raise StoreError(
+                f"store {self.name!r}: too many wait for it at once, no connection got free in "
+                "time; try again"
+            ) from error
 
 
 def _rule_of(error: IntegrityError) -> str:

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
 
 from engine.errors import ConfigError, ConstraintError, StoreError
 from engine.store import ApiKey, BacktestJob, Base, Setting, Store, User
@@ -248,3 +248,13 @@ def test_a_document_comes_back_as_it_was_written(store: Store, name: str) -> Non
         session.add(Setting(key=name, value=value, updated_ms=0))
     with store.read() as session:
         assert session.get_one(Setting, name).value == value
+
+
+def test_who_finds_no_free_connection_is_told_so(tmp_path: Path) -> None:
+    engine = create_engine(
+        f"sqlite:///{tmp_path / 'a.db'}", pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    with Store(engine, "a.db") as store, store.read() as one:
+        one.execute(text("SELECT 1"))
+        with pytest.raises(StoreError, match="too many wait for it at once"), store.read() as two:
+            two.execute(text("SELECT 1"))
