@@ -515,7 +515,7 @@ class Strategies:
             build(config, loaded, capital=capital, instruments=served.instruments)
         except ChorusError:
             raise
-        except Exception as error:  # what a type's own code raises is no defect of ours
+        except (Exception, SystemExit) as error:  # what a type's code raises is no defect of ours
             raise ConfigError(f"config: {start_failure(error)}") from error
 
 

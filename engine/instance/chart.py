@@ -9,9 +9,11 @@ import numpy as np
 
 from engine.catalog import LoadedType
 from engine.config import StrategyConfig
+from engine.errors import ChorusError, ConfigError
 from engine.instance.build import indicators_of
 from engine.instance.parameters import check_parameters
 from engine.types import Candle
+from indicators import IndicatorManager
 
 __all__ = ["chart", "warmup_of"]
 
@@ -35,16 +37,14 @@ def chart(
     """
     if not candles:
         return {}
-    parameters = check_parameters(loaded.cls, config.parameters, strategy=config.id)
-    manager = indicators_of(config, loaded, parameters)
+    manager, names = _indicators(config, loaded)
     columns = {
         name: np.array([getattr(candle, name) for candle in candles], dtype=np.float64)
         for name in _COLUMNS
     }
     slots = manager.batch(columns)
-    specs = loaded.cls.indicator_specs(config, parameters)
     shown: dict[str, list[float | None]] = {}
-    for name in specs:
+    for name in names:
         outputs = manager.outputs(name)
         for output in outputs:
             label = name if len(outputs) == 1 else f"{name}.{output}"
@@ -59,5 +59,23 @@ def warmup_of(config: StrategyConfig, loaded: LoadedType) -> int:
     Raises:
         ConfigError: The strategy could not be built.
     """
-    parameters = check_parameters(loaded.cls, config.parameters, strategy=config.id)
-    return indicators_of(config, loaded, parameters).warmup
+    return _indicators(config, loaded)[0].warmup
+
+
+def _indicators(config: StrategyConfig, loaded: LoadedType) -> tuple[IndicatorManager, list[str]]:
+    """Return a strategy's indicators, and how it calls them.
+
+    Its type's file may have changed since it was started: what its code raises now concerns whoever
+    looks at it, and nobody else.
+    """
+    try:
+        parameters = check_parameters(loaded.cls, config.parameters, strategy=config.id)
+        manager = indicators_of(config, loaded, parameters)
+        return manager, list(loaded.cls.indicator_specs(config, parameters))
+    except ChorusError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"strategy {config.id!r}: the code of type {config.type!r} has raised "
+            f"{type(error).__name__}: {error}; correct its file"
+        ) from error

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from engine.catalog.definitions import Change, Draft
 from engine.config import StrategyConfig
 from engine.deployments import NewStrategy
-from engine.errors import ChorusError, ConflictError, ForbiddenError, NotFoundError
+from engine.errors import ChorusError, ConfigError, ConflictError, ForbiddenError, NotFoundError
 from engine.store import AuditEntry, Subscription
-from tests.engine.deployments.conftest import ADMIN, ANN, BOB, EVE, Desk
+from tests.engine.deployments.conftest import ADMIN, ANN, BOB, CATALOG, EVE, Desk
 
 EMA = {"symbol": "BTC/USDT", "timeframe": "15m", "parameters": {"fast_period": 5}}
 
@@ -89,6 +89,18 @@ def test_what_could_not_run_is_refused_with_the_field_and_leaves_nothing(
     with pytest.raises(ChorusError, match=message):
         desk.strategies.create(new(**changes), ANN)
     assert desk.strategies.page(ADMIN).items == []
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oops"), SystemExit("goodbye")])
+def test_what_its_code_raises_is_its_author_s_to_know(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def refuse(self: object) -> None:
+        raise error
+
+    monkeypatch.setattr(CATALOG.types["EMA_CROSS"].cls, "__init__", refuse)
+    with pytest.raises(ConfigError, match=f"config: could not start: {type(error).__name__}"):
+        desk.strategies.create(new(), ANN)
 
 
 def test_a_disabled_definition_or_account_is_not_used(desk: Desk) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
 from engine.catalog import default_folders, discover
 from engine.config import MarketConfig, StrategyConfig, SyntheticConfig, SyntheticSymbol
+from engine.errors import ConfigError
 from engine.instance.chart import chart, warmup_of
 from engine.market import open_market
 from indicators import IndicatorManager
@@ -34,3 +40,19 @@ def test_each_value_is_that_of_an_indicator_that_began_with_the_same_candle() ->
         assert drawn["fast"][n] == (None if value != value else value)  # noqa: PLR0124 - NaN
     assert warmup_of(config, loaded) == manager.warmup > 30
     assert chart(config, loaded, []) == {}
+
+
+@pytest.mark.parametrize("error", [KeyError("gone"), SystemExit(3)])
+def test_what_its_code_raises_is_said_to_whoever_looks(error: BaseException) -> None:
+    loaded = discover(default_folders()).types["EMA_CROSS"]
+
+    class Edited(loaded.cls):  # type: ignore[misc, name-defined]
+        @classmethod
+        def indicator_specs(cls, config: StrategyConfig, parameters: Any) -> Any:
+            raise error
+
+    config = StrategyConfig.model_validate(
+        {"id": "one", "type": "EMA_CROSS", "symbol": "BTC/USDT", "timeframe": "1m"}
+    )
+    with pytest.raises(ConfigError, match=f"'one': the code of .* {type(error).__name__}"):
+        warmup_of(config, replace(loaded, cls=Edited))
