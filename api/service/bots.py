@@ -10,9 +10,10 @@ from typing import Protocol
 import msgspec
 
 from actors.services import ServiceAwayError
-from engine.config import RiskConfig, StrategyConfig
+from engine.config import RiskConfig
 from engine.deployments import configured
 from engine.deployments.bots import Following
+from engine.deployments.configuration import validated
 from engine.deployments.subscriptions import Subscriptions
 from engine.errors import ChorusError
 from engine.journal import read_state, write_state
@@ -106,7 +107,7 @@ def registration_of(following: Following) -> Registration:
     row = following.subscription
     return Registration.of_follower(
         row.id,
-        StrategyConfig.model_validate(following.strategy.config),
+        validated(following.strategy.config),
         configured(following.account),
         capital=row.capital,
         leverage=row.leverage,

@@ -9,10 +9,10 @@ from typing import Final, cast
 
 from actors.deployment import Deployment
 from engine.catalog import Catalog, LoadedType
-from engine.config import StrategyConfig
 from engine.deployments import Strategies, configured
+from engine.deployments.configuration import validated
 from engine.deployments.strategies import Desired
-from engine.errors import PluginError
+from engine.errors import ConfigError, PluginError
 from engine.store import Account, Strategy
 
 __all__ = ["Deployer"]
@@ -78,7 +78,7 @@ class Deployer:
         for row, account in self._strategies.deployed(ids):
             try:
                 deployments.append(self._deployment_of(row, account))
-            except PluginError as error:
+            except (ConfigError, PluginError) as error:
                 self._refuse(row.id, str(error))
             else:
                 versions[row.id] = row.version
@@ -94,9 +94,10 @@ class Deployer:
         """Return what the engine is told of a strategy.
 
         Raises:
+            ConfigError: Its configuration is not usable any more: another version wrote it.
             PluginError: Its type is not there any more, or cannot be kept.
         """
-        config = StrategyConfig.model_validate(row.config)
+        config = validated(row.config)
         loaded = self._catalog().types.get(config.type)
         if loaded is None and row.desired != "stopped":
             raise PluginError(

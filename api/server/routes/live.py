@@ -11,7 +11,7 @@ from pydantic import Field
 from api.server.listing import Form, Moment, To
 from api.server.problems import responses
 from api.server.services import Asker, Offered
-from engine.config import StrategyConfig
+from engine.deployments.configuration import validated
 from engine.errors import NotFoundError
 from engine.instance.chart import chart, warmup_of
 
@@ -91,7 +91,7 @@ def get_candles(
     The indicators are made from these candles and some before; the strategy's own began earlier.
     """
     row = services.strategies.get(strategy_id, caller)
-    config = StrategyConfig.model_validate(row.config)
+    config = validated(row.config)
     loaded = services.files.catalog.types.get(config.type)
     if loaded is None:
         raise NotFoundError(f"strategy type {config.type!r}: is not there any more")

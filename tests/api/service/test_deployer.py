@@ -16,6 +16,7 @@ from api.service.kept_code import KeptCode
 from engine.catalog import Catalog, discover
 from engine.deployments import NewStrategy
 from engine.errors import ChorusError, PluginError
+from engine.store import Strategy
 from tests.engine.deployments.conftest import ANN, CATALOG, Desk, desk
 from tests.examples import examples
 
@@ -115,6 +116,16 @@ def test_a_refusal_is_known_and_tried_again_without_holding_up_others(bench: Ben
     bench.deployer.round()
     assert bench.deployer.refusal("one") == ""
     assert bench.engine.calls == [["one", "two"], ["one"]]
+
+
+def test_one_that_another_version_wrote_does_not_hold_up_others(bench: Bench) -> None:
+    for name in ("one", "two"):
+        bench.create(name)
+    with bench.desk.store.write() as session:
+        session.get_one(Strategy, "one").config = {"id": "one", "fancy": 1}
+    bench.deployer.round()
+    assert list(bench.engine.known) == ["two"]
+    assert "config.fancy: " in bench.deployer.refusal("one")
 
 
 def test_a_type_that_has_gone_is_said_and_its_strategy_can_still_be_stopped(bench: Bench) -> None:
