@@ -34,6 +34,7 @@ from benchmarks.workloads import SYMBOL, macd_rsi
 from engine.catalog import Catalog
 from engine.catalog.definitions import Definitions
 from engine.config import StrategyConfig
+from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.configuration import written
 from engine.errors import ChorusError
@@ -106,7 +107,7 @@ def _services(store: Store) -> Services:
         SimpleNamespace(
             engine=_Engine(),
             users=Users(store, _now_ms, b"s" * 32),
-            accounts=Accounts(store, _now_ms),
+            accounts=Accounts(store, _now_ms, Vault(b"k" * 32)),
             strategies=Strategies(
                 store,
                 definitions,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from typing import Final
 
 import msgspec
 
-from api.service.plan import ServicePlan
+from api.service.plan import ServicePlan, make_folder
 from engine.catalog import default_folders
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
+from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.ownership import Ownership
 from engine.deployments.subscriptions import Subscriptions
@@ -23,6 +25,8 @@ from engine.store.store import DEFAULT_FILE
 from engine.users import Users, secret_of
 
 __all__ = ["Feed", "Ground", "now_ms", "open_ground", "open_store"]
+
+_log = logging.getLogger(__name__)
 
 _EVENTS_AT_THE_END_S: Final = 5.0
 
@@ -76,7 +80,7 @@ def open_store(plan: ServicePlan) -> Store:
         ConfigError: The store's address cannot be used.
         StoreError: The store cannot be opened.
     """
-    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(plan.folder)
     return Store.open(plan.store or plan.folder / DEFAULT_FILE)
 
 
@@ -111,7 +115,7 @@ def open_ground(plan: ServicePlan, feed: Feed, store: Store, stack: contextlib.E
         users=Users(store, now_ms, secret),
         files=files,
         definitions=definitions,
-        accounts=Accounts(store, now_ms),
+        accounts=_accounts(plan, store),
         strategies=Strategies(
             store,
             definitions,
@@ -126,6 +130,14 @@ def open_ground(plan: ServicePlan, feed: Feed, store: Store, stack: contextlib.E
         ownership=ownership,
         changed=changed,
     )
+
+
+def _accounts(plan: ServicePlan, store: Store) -> Accounts:
+    accounts = Accounts(store, now_ms, Vault.of_folder(plan.folder))
+    # No reason not to start: nothing trades with them, and their owners can give them anew.
+    for problem in accounts.renew_credentials():
+        _log.warning("%s", problem)
+    return accounts
 
 
 def _event_log(plan: ServicePlan, stack: contextlib.ExitStack) -> EventLog:

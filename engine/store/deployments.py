@@ -29,7 +29,7 @@ class Account(Base):
         venue: ``paper``, or an exchange.
         balances: What it began with by currency, as decimal text.
         limits: On all that trade with it together, as `AccountConfig` has them.
-        credentials: Encrypted; None for paper.
+        credentials: Of the venue, encrypted by a `Vault`; None: there are none.
         is_enabled: New orders may be placed.
         created_ms: When.
         version: Raised by every change.
@@ -48,6 +48,11 @@ class Account(Base):
     is_enabled: Mapped[bool] = mapped_column(default=True)
     created_ms: Mapped[Moment]
     version: Mapped[int] = mapped_column(default=1)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Tell whether there are credentials; nothing else about them is shown."""
+        return self.credentials is not None
 
 
 class Strategy(Base):

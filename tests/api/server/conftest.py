@@ -25,6 +25,7 @@ from engine.catalog.definitions import Definitions
 from engine.catalog.exchange import Exchange
 from engine.catalog.files import StrategyFiles
 from engine.catalog.signing import Signer
+from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.ownership import Ownership
 from engine.deployments.subscriptions import Subscriptions
@@ -86,7 +87,7 @@ def services(
             files=files,
             definitions=definitions,
             exchange=Exchange(store, definitions, Signer(SECRET), clock),
-            accounts=(accounts := Accounts(store, clock)),
+            accounts=(accounts := Accounts(store, clock, Vault(SECRET))),
             trading=TradingSwitch(store, accounts, engine, clock),
             strategies=Strategies(
                 store,

@@ -110,6 +110,7 @@ def test_pages_go_on_where_the_one_before_ended(ask: Ask) -> None:
         ("GET", "/strategies/one/candles", None),
         ("GET", "/accounts/ann", None),
         ("POST", "/accounts/ann/disable", None),
+        ("DELETE", "/accounts/ann/credentials", None),
         ("GET", f"{DEFINITIONS}/{{mine}}", None),
         ("POST", f"{DEFINITIONS}/{{mine}}/update", {"name": "x"}),
         ("POST", f"{DEFINITIONS}/{{mine}}/disable", None),

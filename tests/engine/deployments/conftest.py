@@ -13,6 +13,7 @@ from engine.access import Caller
 from engine.catalog import default_folders, discover
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
+from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.store import Store, User
 from tests.stores import an_empty_store
@@ -31,7 +32,7 @@ class Desk:
         self.store = store
         self.served = Served(STREAMS, {})
         self.definitions = Definitions(store, lambda: CATALOG, lambda: next(ticks))
-        self.accounts = Accounts(store, lambda: next(ticks))
+        self.accounts = Accounts(store, lambda: next(ticks), Vault(b"k" * 32))
         self._clock = lambda: next(ticks)
         self.strategies = self.strategies_telling(lambda _: None)
 
