@@ -9,6 +9,7 @@ from itertools import compress
 from typing import Final, Protocol
 
 from engine.recording.attendance import Attendance
+from engine.recording.errors import RecordingError
 from engine.recording.executions import ExecutionRow, record_executions
 from engine.sequencing.executions import ExecutionPage
 from engine.store import Recording, Store
@@ -107,7 +108,7 @@ class ExecutionRecorder:
             lines: In order, without gaps.
 
         Raises:
-            RecordingError: A line is damaged.
+            RecordingError: A line is damaged, or another recorder has done some of it.
             StoreError: The store cannot be written.
             LockUnavailableError: The locks cannot be reached.
         """
@@ -134,8 +135,13 @@ class ExecutionRecorder:
                 )
         with self._store.write() as session:
             row = session.get_one(Recording, self._run_id, with_for_update=True)
-            if row.executions > before:
+            if row.executions >= after:
                 return  # another recorder of the run has done it
+            if row.executions != before:
+                raise RecordingError(
+                    f"run {self._run_id!r}: executions from line {before} on cannot be recorded, "
+                    f"{row.executions} is the next one; fetch them from there"
+                )
             record_executions(session, own, now_ms=self._clock())
             row.executions = after
 

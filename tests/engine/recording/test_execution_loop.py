@@ -97,6 +97,20 @@ def test_of_two_recorders_of_a_run_the_second_finds_all_done(store: Store) -> No
     assert [each[:2] for each in executed(store)] == [each[:2] for each in all_of(9)]
 
 
+def test_what_another_recorder_has_done_half_is_done_to_the_end(store: Store) -> None:
+    engine = Engine(9)
+    recorders = [a_recorder(store, worker) for worker in ("w1", "w2")]
+    page = engine.read(0, 5, 0.0, with_roster=True)
+    for recorder in recorders:
+        assert recorder.position() == 0
+        recorder.begin(page.before)
+    recorders[0].apply(0, page.lines[:4])
+    with pytest.raises(RecordingError, match="from line 0 on cannot be recorded, 4 is the next"):
+        recorders[1].apply(0, page.lines)
+    drain(ExecutionLoop(recorders[1], engine.read))
+    assert [each[:2] for each in executed(store)] == [each[:2] for each in all_of(9)]
+
+
 def test_an_engine_that_is_away_costs_nothing(store: Store) -> None:
     engine = Engine(9)
     loop = ExecutionLoop(a_recorder(store), engine.read, wait_s=0.0)
