@@ -201,6 +201,8 @@ class Reporter(Watch):
             names = list(self._raised)[:_TRACES_AT_ONCE]
             counts = {name: self._raised.pop(name) for name in names}
         for name, count in counts.items():
+            if self._closing.is_set():
+                return  # each may take half a minute to say that it does not answer
             if (left_out := self._exceptions.admit(name)) is None:
                 continue
             try:

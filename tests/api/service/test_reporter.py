@@ -117,6 +117,22 @@ def test_exceptions_come_with_their_traceback(scene: Scene) -> None:
     assert "cannot be had: restart it first" in scene.logged()[-1][2]
 
 
+def test_closing_waits_for_one_traceback_at_most(scene: Scene) -> None:
+    asked: list[str] = []
+
+    def trace(name: str) -> str:
+        asked.append(name)
+        scene.reporter.close()
+        return "Traceback"
+
+    scene.reporter._trace = trace
+    for name in "ab":
+        last = replace(seen("running"), id=name)
+        scene.reporter.changed(last, replace(last, errors=1))
+    scene.reporter.look()
+    assert len(asked) == 1
+
+
 def test_what_operators_change_is_told_with_their_name(scene: Scene) -> None:
     scene.desk.strategies.set_desired("a", "paused", ANN)
     lines = scene.logged()
