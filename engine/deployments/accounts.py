@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
@@ -313,8 +314,10 @@ def _limits(
     Raises:
         ConfigError: One is not usable; a line for each.
     """
+    # By the names the API has: what is wrong is said of the name that was given.
+    named = {to_camel(name): value for name, value in limits.items()}
     try:
-        config = AccountConfig.model_validate({"id": account_id, "balances": balances, **limits})
+        config = AccountConfig.model_validate({"id": account_id, "balances": balances, **named})
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigError("\n".join(lines)) from None
