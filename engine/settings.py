@@ -12,7 +12,14 @@ from sqlalchemy import select
 from engine.access import Caller
 from engine.audit import record
 from engine.documents import check_document
-from engine.errors import ConfigError, ConflictError, ConstraintError, NotFoundError, StaleError
+from engine.errors import (
+    ConfigError,
+    ConflictError,
+    ConstraintError,
+    ForbiddenError,
+    NotFoundError,
+    StaleError,
+)
 from engine.store import Setting, Store
 from engine.store.paging import Order, Page, take_page
 from engine.store.versions import check_version
@@ -21,6 +28,8 @@ __all__ = ["SettingView", "Settings"]
 
 MAX_BYTES: Final = 65_536
 _KEY: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_OWN: Final = "service."
+"""Names of what Chorus notes for itself begin so."""
 
 
 class SettingView(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,17 +111,23 @@ class Settings:
         """Make a setting, or change it.
 
         Args:
-            key: 1 to 64 lower-case letters, digits, ``_``, ``.`` and ``-``, a letter first.
+            key: 1 to 64 lower-case letters, digits, ``_``, ``.`` and ``-``, a letter first. Those
+                that begin with ``service.`` are Chorus's own.
             value: Any JSON of at most 64 KiB.
             caller: Who asks.
             if_version: Only if it has this version; None: also if there is none yet.
 
         Raises:
-            ForbiddenError: The caller is no admin.
+            ForbiddenError: The caller is no admin, or the setting is Chorus's own.
             ConfigError: Name or value are not usable.
             ConflictError: It has another version by now, or was just made by somebody else.
         """
         caller.require("admin", "to change settings")
+        if key.startswith(_OWN) and caller.user_id is not None:
+            raise ForbiddenError(
+                f"setting {key[:80]!r}: what begins with {_OWN!r} is changed by Chorus only; choose "
+                "another name"
+            )
         _check(key, value)
         try:
             with self._store.write() as session:

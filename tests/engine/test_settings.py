@@ -99,3 +99,10 @@ def test_the_audit_log_is_read_by_admins_newest_first(settings: Settings, store:
     assert log.page(ROOT, kind="users").items == []
     with pytest.raises(ForbiddenError, match="read the audit log"):
         log.page(Caller("ann", "trader"))
+
+
+def test_what_chorus_notes_for_itself_is_changed_by_nobody_else(settings: Settings) -> None:
+    settings.put("service.leader", {"term": 1}, CHORUS)
+    with pytest.raises(ForbiddenError, match="is changed by Chorus only"):
+        settings.put("service.leader", {"term": 9}, ROOT)
+    assert settings.get("service.leader", ROOT).value == {"term": 1}
