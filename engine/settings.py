@@ -125,8 +125,8 @@ class Settings:
         caller.require("admin", "to change settings")
         if key.startswith(_OWN) and caller.user_id is not None:
             raise ForbiddenError(
-                f"setting {key[:80]!r}: what begins with {_OWN!r} is changed by Chorus only; choose "
-                "another name"
+                f"setting {key[:80]!r}: what begins with {_OWN!r} is changed by Chorus only; "
+                "choose another name"
             )
         _check(key, value)
         try:
