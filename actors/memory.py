@@ -101,22 +101,28 @@ class ManagerMemory:
             raise ChorusError(
                 f"{str(self._folder / _STRATEGIES)!r}: damaged: {error}; restore it from a copy"
             ) from error
-        return {member.id: member for member in map(_member, stored)}
+        return {member.id: member for member in map(self._member, stored)}
+
+    def _member(self, stored: _Stored) -> Member:
+        config = StrategyConfig.model_validate_json(stored.config)
+        account = AccountConfig.model_validate_json(stored.account) if stored.account else None
+        file = self._found(stored.plugin_file)
+        member = Member(config, file, stored.isolation, account=account)
+        member.wanted, member.version = stored.wanted, stored.version
+        member.generation = stored.generation
+        if stored.parameters is not None:
+            member.parameters = stored.parameters
+        member.started = stored.started
+        if stored.wanted == "stopped":
+            member.set_aside(Status.STOPPED, "stopped")
+        return member
+
+    def _found(self, plugin_file: str) -> str:
+        """Return where a file is that may have been moved together with the run beside it."""
+        file = Path(plugin_file)
+        moved = self._folder.resolve().parent / file.parent.name / file.name
+        return str(moved) if not file.exists() and moved.is_file() else plugin_file
 
     def kinds(self) -> dict[str, Isolation]:
         """Return what the hosts are that have ever been started, as far as they are pooled."""
         return {host: "pooled" for host in self.history.hosts if ":" in host}
-
-
-def _member(stored: _Stored) -> Member:
-    config = StrategyConfig.model_validate_json(stored.config)
-    account = AccountConfig.model_validate_json(stored.account) if stored.account else None
-    member = Member(config, stored.plugin_file, stored.isolation, account=account)
-    member.wanted, member.version = stored.wanted, stored.version
-    member.generation = stored.generation
-    if stored.parameters is not None:
-        member.parameters = stored.parameters
-    member.started = stored.started
-    if stored.wanted == "stopped":
-        member.set_aside(Status.STOPPED, "stopped")
-    return member
