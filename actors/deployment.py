@@ -55,6 +55,7 @@ def take_over(deployment: Deployment, fleet: Fleet, run: RunConfig) -> None:
         member.begin_anew(config)
         member.plugin_file = deployment.plugin_file
     elif member.parameters != config.parameters and deployment.desired != "stopped":
+        member.wanted = deployment.desired  # it pauses also if its parameters cannot be changed
         _change_parameters(member, config, fleet)
     member.generation = deployment.generation
     member.wanted = deployment.desired
