@@ -30,7 +30,9 @@ def config_of(fast_period: int) -> StrategyConfig:
 
 def test_a_strategy_pauses_although_its_parameters_cannot_be_changed() -> None:
     member = Member(config_of(5), "file", "pooled", account=ACCOUNT)
-    member.wanted, member.generation = "running", 1
+    as_it_was = {"wanted": "running", "generation": 1}
+    for name, value in as_it_was.items():
+        setattr(member, name, value)
 
     def refuse(host: object, request: object) -> None:
         raise ConfigError("only with a restart")
