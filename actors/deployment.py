@@ -51,7 +51,8 @@ def take_over(deployment: Deployment, fleet: Fleet, run: RunConfig) -> None:
             return
         member = _newcomer(deployment, fleet, run)
     elif _begins_anew(deployment, member):
-        _require_served(config, fleet)
+        if deployment.desired != "stopped":
+            _require_served(config, fleet)
         member.begin_anew(config)
         member.plugin_file = deployment.plugin_file
     elif member.parameters != config.parameters and deployment.desired != "stopped":

@@ -16,7 +16,7 @@ import msgspec
 
 from api.service.plan import ServicePlan
 from engine.access import CHORUS
-from engine.errors import ConfigError, ConflictError, NotFoundError, StoppedError
+from engine.errors import ConfigError, ConflictError, NotFoundError, StoppedError, StoreError
 from engine.locks import (
     AdvisoryRegistry,
     Claim,
@@ -184,28 +184,30 @@ def leading(
         StoppedError: `stop` said so.
         ChorusError: The lock or the store cannot be used.
     """
-    with contextlib.ExitStack() as stack:
-        is_taken, version, problem = _take(lock, settings)
-        if not is_taken:
-            last, _ = record_of(settings)
-            whose = f", {last}," if last is not None else ""
-            say(f"standing by: {problem or f'another engine{whose} leads on this store'}")
-            stack.enter_context(standing_by())
-            pause = threading.Event()
-            while not is_taken:
-                pause.wait(min(0.5, lease_s / _LOOKS_PER_LEASE))
-                if stop():
-                    raise StoppedError("stopped while another engine was leading")
-                is_taken, version, _ = _take(lock, settings)
-        _await_held(lock, lease_s, stop, say)
-    keeper = LeaderKeeper(lock, every_s=lease_s / _LOOKS_PER_LEASE, on_lost=on_lost)
-    leadership = Leadership(lock, settings, version)
-    keeper.start()
-    try:
+    with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as meanwhile:
+            is_taken, version, problem = _take(lock, settings)
+            if not is_taken:
+                last, _ = record_of(settings)
+                whose = f", {last}," if last is not None else ""
+                say(f"standing by: {problem or f'another engine{whose} leads on this store'}")
+                meanwhile.enter_context(standing_by())
+                pause = threading.Event()
+                while not is_taken:
+                    pause.wait(min(0.5, lease_s / _LOOKS_PER_LEASE))
+                    if stop():
+                        raise StoppedError("stopped while another engine was leading")
+                    # A store that is away comes back; whoever stands by is needed most then.
+                    with contextlib.suppress(StoreError):
+                        is_taken, version, _ = _take(lock, settings)
+            _await_held(lock, lease_s, stop, say)
+            leadership = Leadership(lock, settings, version)
+            held.callback(leadership.release)
+            # Before anything else is ended, however long that takes: the lease runs.
+            keeper = LeaderKeeper(lock, every_s=lease_s / _LOOKS_PER_LEASE, on_lost=on_lost)
+            keeper.start()
+            held.callback(keeper.close)
         yield leadership
-    finally:
-        keeper.close()
-        leadership.release()
 
 
 def _take(lock: LeaderLock, settings: Settings) -> tuple[bool, int | None, str]:
@@ -219,13 +221,26 @@ def _take(lock: LeaderLock, settings: Settings) -> tuple[bool, int | None, str]:
     claim = Claim() if last is None else Claim(last.term, last.is_released)
     try:
         is_taken = lock.take(claim)
-        if is_taken and record_of(settings)[1] != version:
+        if is_taken and not _is_as_before(settings, version, lock):
             # Whoever led gave it back, or led for the first time, between the two looks.
             lock.release()
             is_taken = False
     except LockUnavailableError as error:
         return False, version, str(error)
     return is_taken, version, ""
+
+
+def _is_as_before(settings: Settings, version: int | None, lock: LeaderLock) -> bool:
+    """Tell whether the leader's record is that of a version; without the store the lock goes back.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    try:
+        return record_of(settings)[1] == version
+    except StoreError:
+        lock.release()
+        raise
 
 
 def _await_held(

@@ -14,6 +14,7 @@ from api.server.services import Asker, Offered
 from engine.deployments.configuration import validated
 from engine.errors import NotFoundError
 from engine.instance.chart import chart, warmup_of
+from engine.redaction import redacted
 
 __all__ = ["router"]
 
@@ -72,8 +73,8 @@ def get_metrics(strategy_id: str, services: Offered, caller: Asker) -> MetricsVi
         status=outcome.status,
         candles=outcome.candles,
         errors=outcome.errors,
-        cause=outcome.cause,
-        trace=outcome.trace,
+        cause=redacted(outcome.cause),
+        trace=redacted(outcome.trace),
         metrics=outcome.metrics,
     )
 

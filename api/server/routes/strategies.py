@@ -122,13 +122,14 @@ class PublicView(View):
 def state_of(row: Strategy, engine: EngineView) -> dict[str, Any]:
     """Return how a strategy is, as last seen."""
     refusal, status = engine.refusal_of(row.id), engine.status_of(row.id)
-    if refusal:
-        return {"status": "error", "cause": refusal}
     if status is None:
+        if refusal:
+            return {"status": "error", "cause": refusal}
         return {"status": "stopped" if row.desired == "stopped" else "starting", "cause": ""}
     return {
         "status": status.status,
-        "cause": status.cause,
+        # One that runs may have been refused new parameters.
+        "cause": status.cause or refusal,
         "position": status.position,
         "pnl": status.pnl,
         "returnPct": status.return_pct,

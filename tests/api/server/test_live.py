@@ -40,6 +40,9 @@ def test_a_strategy_shows_how_it_is(ask: Ask, engine: FakeEngine) -> None:
         "running", 0.5, 2.0, 3,
     )  # fmt: skip
     engine.refusals["one"] = "no data"
+    shown = ann.get("/strategies/one").json()["state"]
+    assert (shown["status"], shown["cause"]) == ("running", "no data")
+    del engine.statuses["one"]
     assert ann.get("/strategies").json()["items"][0]["state"] == {
         "status": "error",
         "cause": "no data",
