@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, func, select, true
@@ -31,6 +31,7 @@ from engine.errors import (
     ForbiddenError,
     LifecycleError,
     NotFoundError,
+    StaleError,
     start_failure,
 )
 from engine.instance import build
@@ -58,6 +59,18 @@ _SORTS: Final = {
     "updated": Strategy.updated_ms,
     "id": Strategy.id,
 }
+
+
+_ATTEMPTS: Final = 5
+"""To change what others change at the same time."""
+
+
+class _Anew(NamedTuple):
+    """What a strategy begins anew with; see the table."""
+
+    given: dict[str, Any]
+    config: dict[str, Any]
+    number: int | None
 
 
 class NewStrategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,9 +290,13 @@ class Strategies:
         return config
 
     def _add(self, strategy: Strategy, config: StrategyConfig, caller: Caller) -> Strategy:
+        with self._store.read() as session:
+            account = usable_account(session, strategy.account_id, caller)
+        # It runs the code of its type, which may take its time: nobody who writes may wait for it.
+        self._check_preflight(config, account)
         try:
             with self._store.write() as session:
-                self._check_preflight(config, usable_account(session, strategy.account_id, caller))
+                usable_account(session, strategy.account_id, caller)
                 session.add(strategy)
                 change = {"config": strategy.config, "desired": strategy.desired}
                 record(
@@ -306,14 +323,7 @@ class Strategies:
             ConfigError: It could not run with that version; one line per field.
             StaleError: It has another version by now.
         """
-        with self._store.write() as session:
-            strategy = self._owned(session, strategy_id, caller, if_version)
-            change = self._begin_anew(session, strategy, {})
-            if strategy.desired == "stopped":
-                strategy.desired = "running"
-            self._changed(session, strategy, caller, "restart", change)
-        self._on_change(strategy.id)
-        return strategy
+        return self._renew(strategy_id, caller, "restart", {}, if_version=if_version)
 
     def change(
         self,
@@ -341,41 +351,64 @@ class Strategies:
             ConfigError: It could not run like that; one line per field.
             StaleError: It has another version by now.
         """
-        _require_own(config or {})
+        if config:
+            return self._renew(
+                strategy_id, caller, "update", config, visibility=visibility, if_version=if_version
+            )
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
-            change = {}
-            if visibility is not None and visibility != strategy.visibility:
-                change["visibility"] = [strategy.visibility, visibility]
-                strategy.visibility = visibility
-            if config:
-                change |= self._begin_anew(session, strategy, config)
+            change = _shown_to(strategy, visibility)
             if change:
                 self._changed(session, strategy, caller, "update", change)
         self._on_change(strategy.id)
         return strategy
 
-    def _begin_anew(
-        self, session: Session, strategy: Strategy, changes: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Make the configuration anew from what it is made of; returns what is different."""
-        before, kind = strategy.config, str(strategy.config["type"])
-        given = merged(strategy.given, changes)
-        fields, schema = given, {}
-        if strategy.definition_id is not None:
-            definition = self._definitions.get(strategy.definition_id, CHORUS)
+    def _renew(
+        self,
+        strategy_id: str,
+        caller: Caller,
+        action: Literal["restart", "update"],
+        changes: Mapping[str, Any],
+        *,
+        visibility: Visibility | None = None,
+        if_version: int | None,
+    ) -> Strategy:
+        """Make a configuration anew, and have the strategy begin with it."""
+        _require_own(changes)
+        for _ in range(_ATTEMPTS):
+            seen = self.get(strategy_id, caller)
+            _owner(caller)
+            check_version(seen, if_version, f"strategy {strategy_id!r}")
+            anew = self._anew(seen, changes)
+            with self._store.write() as session:
+                strategy = self._owned(session, strategy_id, caller, if_version)
+                if strategy.version != seen.version:
+                    continue  # somebody has changed it meanwhile
+                change = _shown_to(strategy, visibility) | _begun_with(strategy, anew)
+                if action == "restart" and strategy.desired == "stopped":
+                    strategy.desired = "running"
+                self._changed(session, strategy, caller, action, change)
+            self._on_change(strategy.id)
+            return strategy
+        raise StaleError(f"strategy {strategy_id!r}: others change it all the time; try again")
+
+    def _anew(self, seen: Strategy, changes: Mapping[str, Any]) -> _Anew:
+        """Return what a strategy begins anew with.
+
+        Runs the code of its type, which may take its time: nobody who writes may wait for it.
+        """
+        given = merged(seen.given, changes)
+        fields, schema, number = given, {}, seen.definition_number
+        if seen.definition_id is not None:
+            definition = self._definitions.get(seen.definition_id, CHORUS)
             newest = self._definitions.version(definition.id, definition.newest, CHORUS)
-            strategy.definition_number = newest.number
-            fields, schema = merged(newest.defaults, given), newest.schema
-        new = NewStrategy(id=strategy.id, definition="", account=strategy.account_id, config=given)
-        config = self._configured(fields, new, kind, schema)
-        self._check_preflight(config, session.get_one(Account, strategy.account_id))
-        strategy.given, strategy.config = given, written(config)
-        strategy.generation += 1
-        change: dict[str, Any] = {"definition_number": strategy.definition_number}
-        if strategy.config != before:
-            change["config"] = [before, strategy.config]
-        return change
+            fields, schema, number = merged(newest.defaults, given), newest.schema, newest.number
+        new = NewStrategy(id=seen.id, definition="", account=seen.account_id, config=given)
+        config = self._configured(fields, new, str(seen.config["type"]), schema)
+        with self._store.read() as session:
+            account = session.get_one(Account, seen.account_id)
+        self._check_preflight(config, account)
+        return _Anew(given, written(config), number)
 
     def set_desired(
         self, strategy_id: str, desired: Desired, caller: Caller, *, if_version: int | None = None
@@ -517,6 +550,26 @@ class Strategies:
             raise
         except (Exception, SystemExit) as error:  # what a type's code raises is no defect of ours
             raise ConfigError(f"config: {start_failure(error)}") from error
+
+
+def _shown_to(strategy: Strategy, visibility: Visibility | None) -> dict[str, Any]:
+    """Change who may follow a strategy; returns what is different."""
+    before = strategy.visibility
+    if visibility is None or visibility == before:
+        return {}
+    strategy.visibility = visibility
+    return {"visibility": [before, visibility]}
+
+
+def _begun_with(strategy: Strategy, anew: _Anew) -> dict[str, Any]:
+    """Have a strategy begin anew; returns what is different."""
+    before = strategy.config
+    strategy.given, strategy.config, strategy.definition_number = anew
+    strategy.generation += 1
+    change: dict[str, Any] = {"definition_number": anew.number}
+    if anew.config != before:
+        change["config"] = [before, anew.config]
+    return change
 
 
 def _require_own(config: Mapping[str, Any]) -> None:

@@ -153,6 +153,37 @@ def test_a_stopped_one_runs_again_by_a_restart_and_a_paused_one_stays_paused(des
         assert desk.strategies.restart(name, ANN).desired == then
 
 
+def test_whoever_writes_does_not_wait_for_the_code_of_a_type(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> None:
+        # With the lock of a writer held, this would wait and fail.
+        desk.accounts.create(
+            f"another {len(desk.accounts.every(ADMIN))}", {"USDT": Decimal(1)}, ANN
+        )
+
+    monkeypatch.setattr("engine.deployments.strategies.build", slow)
+    desk.strategies.create(new(), ANN)
+    desk.strategies.change("one", ANN, config={"priority": 1})
+    desk.strategies.restart("one", ANN)
+    assert len(desk.accounts.every(ADMIN)) == 6
+
+
+def test_a_change_meanwhile_is_not_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.strategies.create(new(), ANN)
+    others = iter([{"allow_short": True}, {"allow_short": False}])
+
+    def meddle(*_: object, **__: object) -> None:
+        for change in others:
+            desk.strategies.set_parameters("one", change, ANN)
+            return
+
+    monkeypatch.setattr("engine.deployments.strategies.build", meddle)
+    changed = desk.strategies.change("one", ANN, config={"priority": 7})
+    assert changed.config["parameters"]["allow_short"] is False
+    assert (changed.config["priority"], changed.version, changed.generation) == (7, 4, 2)
+
+
 def test_others_may_be_let_follow_without_a_restart(desk: Desk) -> None:
     desk.strategies.create(new(), ANN)
     row = desk.strategies.change("one", ANN, visibility="public")
