@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -75,3 +76,9 @@ def a_strategy() -> Callable[..., Strategy]:
 @pytest.fixture
 def a_run() -> Callable[..., RunConfig]:
     return build_run
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of every garbage collection what was collected: it stays until the end."""
+    gc.collect()
+    gc.freeze()
