@@ -153,6 +153,9 @@ class Decider:
         self.seen.append(market_slice.number)
         return []
 
+    def tally(self) -> dict[str, tuple[int, int]]:
+        return {}
+
     def decide(self, market_slice: MarketSlice, decisions: Sequence[Decision]) -> list[OrderEvent]:
         self.seen.append((market_slice.number, list(decisions)))
         return []
