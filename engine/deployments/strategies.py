@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
-from engine.access import CHORUS, Caller
+from engine.access import Caller
 from engine.audit import record
 from engine.catalog import Catalog
 from engine.catalog.definitions import Definitions
 from engine.config import StrategyConfig
 from engine.deployments.accounts import usable_account
-from engine.deployments.configuration import (
-    balance_of,
-    check_schema,
-    merged,
-    validated,
-    written,
-)
+from engine.deployments.drafting import Draft, Drafting, of_its_own
 from engine.deployments.served import Served
 from engine.errors import (
-    ChorusError,
     ConfigError,
     ConflictError,
     ConstraintError,
@@ -32,10 +25,7 @@ from engine.errors import (
     LifecycleError,
     NotFoundError,
     StaleError,
-    start_failure,
 )
-from engine.instance import build
-from engine.instance.parameters import check_parameters, check_update
 from engine.store import Account, Store, Strategy, Subscription
 from engine.store.paging import Page, order_of, take_page
 from engine.store.versions import check_version
@@ -45,14 +35,8 @@ __all__ = ["Desired", "NewStrategy", "Strategies", "Visibility"]
 Desired = Literal["running", "paused", "stopped"]
 Visibility = Literal["private", "public"]
 
-_OF_THE_DEPLOYMENT: Final = frozenset({"id", "type", "account", "enabled"})
-"""Fields of a configuration that are said beside it."""
-
 _UNREAD: Final = (Strategy.given,)
 """What lists leave out."""
-
-_RESERVED: Final = frozenset({"active", "files", "public", "start", "types"})
-"""Ids that would be taken for something else in an address."""
 
 _SORTS: Final = {
     "created": Strategy.created_ms,
@@ -60,17 +44,8 @@ _SORTS: Final = {
     "id": Strategy.id,
 }
 
-
 _ATTEMPTS: Final = 5
 """To change what others change at the same time."""
-
-
-class _Anew(NamedTuple):
-    """What a strategy begins anew with; see the table."""
-
-    given: dict[str, Any]
-    config: dict[str, Any]
-    number: int | None
 
 
 class NewStrategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,8 +97,7 @@ class Strategies:
     ) -> None:
         self._store = store
         self._definitions = definitions
-        self._catalog = catalog
-        self._served = served
+        self._drafting = Drafting(definitions, catalog=catalog, served=served)
         self._clock = clock
         self._on_change = on_change
 
@@ -222,27 +196,16 @@ class Strategies:
                 f"definition: {definition.key!r} is disabled; enable it, or use another"
             )
         version = self._definitions.version(definition.id, definition.newest, caller)
-        _require_own(new.config)
-        config = self._configured(
-            merged(version.defaults, new.config), new, definition.strategy_type, version.schema
+        draft = self._drafting.new(
+            new.id,
+            new.config,
+            self._usable(new.account, caller),
+            kind=definition.strategy_type,
+            version=version,
         )
-        now = self._clock()
-        return self._add(
-            Strategy(
-                id=config.id,
-                owner_id=owner_id,
-                definition_id=definition.id,
-                definition_number=version.number,
-                account_id=new.account,
-                given=dict(new.config),
-                config=written(config),
-                desired=new.desired,
-                created_ms=now,
-                updated_ms=now,
-            ),
-            config,
-            caller,
-        )
+        row = self._row(draft, owner_id, new.account, new.desired)
+        row.definition_id = definition.id
+        return self._add(row, caller)
 
     def adopt(self, config: StrategyConfig, account: str, caller: Caller) -> Strategy:
         """Deploy a strategy as a run's configuration has it, without a definition.
@@ -253,49 +216,37 @@ class Strategies:
             ConflictError: The id is taken, also by one that was deleted.
         """
         owner_id = _owner(caller)
-        fields = written(config)
-        given = {name: value for name, value in fields.items() if name not in _OF_THE_DEPLOYMENT}
-        new = NewStrategy(id=config.id, definition="", account=account, config=given)
-        config = self._configured(given, new, config.type, {})
+        draft = self._drafting.new(
+            config.id,
+            of_its_own(config),
+            self._usable(account, caller),
+            kind=config.type,
+            version=None,
+        )
+        return self._add(self._row(draft, owner_id, account, "running"), caller)
+
+    def _usable(self, account_id: str, caller: Caller) -> Account:
+        with self._store.read() as session:
+            return usable_account(session, account_id, caller)
+
+    def _row(self, draft: Draft, owner_id: str, account_id: str, desired: Desired) -> Strategy:
         now = self._clock()
-        return self._add(
-            Strategy(
-                id=config.id,
-                owner_id=owner_id,
-                account_id=account,
-                given=given,
-                config=written(config),
-                desired="running",
-                created_ms=now,
-                updated_ms=now,
-            ),
-            config,
-            caller,
+        return Strategy(
+            id=draft.id,
+            owner_id=owner_id,
+            definition_number=draft.number,
+            account_id=account_id,
+            given=draft.given,
+            config=draft.config,
+            desired=desired,
+            created_ms=now,
+            updated_ms=now,
         )
 
-    def _configured(
-        self, fields: Mapping[str, Any], new: NewStrategy, kind: str, schema: Mapping[str, Any]
-    ) -> StrategyConfig:
-        """Return the whole configuration, checked as far as that can be done without an account.
-
-        Raises:
-            ConfigError: It is not usable; one line per field.
-        """
-        if new.id in _RESERVED:
-            raise ConfigError(f"id: {new.id!r} means something else in addresses; choose another")
-        config = validated({**fields, "id": new.id, "type": kind, "account": new.account})
-        loaded = self._catalog().get(config.type)
-        check_parameters(loaded.cls, config.parameters, strategy=config.id)
-        check_schema(schema, config)
-        return config
-
-    def _add(self, strategy: Strategy, config: StrategyConfig, caller: Caller) -> Strategy:
-        with self._store.read() as session:
-            account = usable_account(session, strategy.account_id, caller)
-        # It runs the code of its type, which may take its time: nobody who writes may wait for it.
-        self._check_preflight(config, account)
+    def _add(self, strategy: Strategy, caller: Caller) -> Strategy:
         try:
             with self._store.write() as session:
+                # It may have been disabled while the strategy was tried.
                 usable_account(session, strategy.account_id, caller)
                 session.add(strategy)
                 change = {"config": strategy.config, "desired": strategy.desired}
@@ -374,12 +325,13 @@ class Strategies:
         if_version: int | None,
     ) -> Strategy:
         """Make a configuration anew, and have the strategy begin with it."""
-        _require_own(changes)
         for _ in range(_ATTEMPTS):
             seen = self.get(strategy_id, caller)
             _owner(caller)
             check_version(seen, if_version, f"strategy {strategy_id!r}")
-            anew = self._anew(seen, changes)
+            with self._store.read() as session:
+                account = session.get_one(Account, seen.account_id)
+            anew = self._drafting.anew(seen, changes, account)
             with self._store.write() as session:
                 strategy = self._owned(session, strategy_id, caller, if_version)
                 if strategy.version != seen.version:
@@ -391,24 +343,6 @@ class Strategies:
             self._on_change(strategy.id)
             return strategy
         raise StaleError(f"strategy {strategy_id!r}: others change it all the time; try again")
-
-    def _anew(self, seen: Strategy, changes: Mapping[str, Any]) -> _Anew:
-        """Return what a strategy begins anew with.
-
-        Runs the code of its type, which may take its time: nobody who writes may wait for it.
-        """
-        given = merged(seen.given, changes)
-        fields, schema, number = given, {}, seen.definition_number
-        if seen.definition_id is not None:
-            definition = self._definitions.get(seen.definition_id, CHORUS)
-            newest = self._definitions.version(definition.id, definition.newest, CHORUS)
-            fields, schema, number = merged(newest.defaults, given), newest.schema, newest.number
-        new = NewStrategy(id=seen.id, definition="", account=seen.account_id, config=given)
-        config = self._configured(fields, new, str(seen.config["type"]), schema)
-        with self._store.read() as session:
-            account = session.get_one(Account, seen.account_id)
-        self._check_preflight(config, account)
-        return _Anew(given, written(config), number)
 
     def set_desired(
         self, strategy_id: str, desired: Desired, caller: Caller, *, if_version: int | None = None
@@ -450,18 +384,10 @@ class Strategies:
         """
         with self._store.write() as session:
             strategy = self._owned(session, strategy_id, caller, if_version)
-            config = validated(strategy.config)
-            loaded = self._catalog().get(config.type)
-            parameters = check_update(loaded.cls, config.parameters, changes, strategy=strategy_id)
-            changed = config.model_copy(update={"parameters": parameters})
-            if strategy.definition_id is not None and strategy.definition_number is not None:
-                version = self._definitions.version(
-                    strategy.definition_id, strategy.definition_number, CHORUS
-                )
-                check_schema(version.schema, changed)
-            change = {name: [config.parameters.get(name), parameters[name]] for name in changes}
-            strategy.config = written(changed)
-            strategy.given = merged(strategy.given, {"parameters": dict(changes)})
+            before, draft = self._drafting.updated(strategy, changes)
+            after = draft.config["parameters"]
+            change = {name: [before.parameters.get(name), after[name]] for name in changes}
+            strategy.config, strategy.given = draft.config, draft.given
             self._changed(session, strategy, caller, "update", {"parameters": change})
         self._on_change(strategy.id)
         return strategy
@@ -528,29 +454,6 @@ class Strategies:
         strategy.version += 1
         record(session, caller, action, strategy, change=change, at_ms=strategy.updated_ms)
 
-    def _check_preflight(self, config: StrategyConfig, account: Account) -> None:
-        """Check that the engine could run it now.
-
-        Raises:
-            ConfigError: It could not; one line per field.
-        """
-        served = self._served()
-        problems = [
-            f"streams: {stream} is not in the feed; it has {', '.join(sorted(served.streams)[:10])}"
-            for stream in config.streams
-            if stream not in served.streams
-        ]
-        if problems:
-            raise ConfigError("\n".join(problems))
-        capital = balance_of(config, account.balances)
-        loaded = self._catalog().get(config.type)
-        try:
-            build(config, loaded, capital=capital, instruments=served.instruments)
-        except ChorusError:
-            raise
-        except (Exception, SystemExit) as error:  # what a type's code raises is no defect of ours
-            raise ConfigError(f"config: {start_failure(error)}") from error
-
 
 def _shown_to(strategy: Strategy, visibility: Visibility | None) -> dict[str, Any]:
     """Change who may follow a strategy; returns what is different."""
@@ -561,26 +464,16 @@ def _shown_to(strategy: Strategy, visibility: Visibility | None) -> dict[str, An
     return {"visibility": [before, visibility]}
 
 
-def _begun_with(strategy: Strategy, anew: _Anew) -> dict[str, Any]:
+def _begun_with(strategy: Strategy, anew: Draft) -> dict[str, Any]:
     """Have a strategy begin anew; returns what is different."""
     before = strategy.config
-    strategy.given, strategy.config, strategy.definition_number = anew
+    strategy.given, strategy.config = anew.given, anew.config
+    strategy.definition_number = anew.number
     strategy.generation += 1
     change: dict[str, Any] = {"definition_number": anew.number}
     if anew.config != before:
         change["config"] = [before, anew.config]
     return change
-
-
-def _require_own(config: Mapping[str, Any]) -> None:
-    """Check that a configuration says nothing that is said beside it.
-
-    Raises:
-        ConfigError: It does.
-    """
-    misplaced = sorted(_OF_THE_DEPLOYMENT & config.keys())
-    if misplaced:
-        raise ConfigError(f"config: {', '.join(misplaced)} is said beside it, not in it")
 
 
 def _owner(caller: Caller) -> str:

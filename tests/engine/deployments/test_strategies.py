@@ -162,7 +162,7 @@ def test_whoever_writes_does_not_wait_for_the_code_of_a_type(
             f"another {len(desk.accounts.every(ADMIN))}", {"USDT": Decimal(1)}, ANN
         )
 
-    monkeypatch.setattr("engine.deployments.strategies.build", slow)
+    monkeypatch.setattr("engine.deployments.drafting.build", slow)
     desk.strategies.create(new(), ANN)
     desk.strategies.change("one", ANN, config={"priority": 1})
     desk.strategies.restart("one", ANN)
@@ -178,7 +178,7 @@ def test_a_change_meanwhile_is_not_lost(desk: Desk, monkeypatch: pytest.MonkeyPa
             desk.strategies.set_parameters("one", change, ANN)
             return
 
-    monkeypatch.setattr("engine.deployments.strategies.build", meddle)
+    monkeypatch.setattr("engine.deployments.drafting.build", meddle)
     changed = desk.strategies.change("one", ANN, config={"priority": 7})
     assert changed.config["parameters"]["allow_short"] is False
     assert (changed.config["priority"], changed.version, changed.generation) == (7, 4, 2)

@@ -1,0 +1,168 @@
+"""What a strategy is to be, before it is on record: put together, and checked that it could run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from engine.access import CHORUS
+from engine.catalog import Catalog
+from engine.catalog.definitions import Definitions
+from engine.config import StrategyConfig
+from engine.deployments.configuration import (
+    balance_of,
+    check_schema,
+    merged,
+    validated,
+    written,
+)
+from engine.deployments.served import Served
+from engine.errors import ChorusError, ConfigError, start_failure
+from engine.instance import build
+from engine.instance.parameters import check_parameters, check_update
+from engine.store import Account, DefinitionVersion, Strategy
+
+__all__ = ["Draft", "Drafting", "of_its_own"]
+
+_OF_THE_DEPLOYMENT: Final = frozenset({"id", "type", "account", "enabled"})
+"""Fields of a configuration that are said beside it."""
+
+_RESERVED: Final = frozenset({"active", "files", "public", "start", "types"})
+"""Ids that would be taken for something else in an address."""
+
+
+class Draft(NamedTuple):
+    """What is put on record of a strategy; see its table.
+
+    Attributes:
+        id: Its name.
+        given: What its owner said.
+        config: With what its definition says.
+        number: Version of the definition; None: there is none.
+    """
+
+    id: str
+    given: dict[str, Any]
+    config: dict[str, Any]
+    number: int | None
+
+
+class Drafting:
+    """Puts configurations together and checks them; writes nothing.
+
+    It runs the code of strategy types, which may take its time: nobody calls it while others wait
+    to write.
+
+    Args:
+        definitions: What strategies are made from.
+        catalog: The strategy types there are now.
+        served: What the engine has to offer now.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        *,
+        catalog: Callable[[], Catalog],
+        served: Callable[[], Served],
+    ) -> None:
+        self._definitions = definitions
+        self._catalog = catalog
+        self._served = served
+
+    def new(
+        self,
+        strategy_id: str,
+        given: Mapping[str, Any],
+        account: Account,
+        *,
+        kind: str,
+        version: DefinitionVersion | None,
+    ) -> Draft:
+        """Return a strategy that could run now.
+
+        Args:
+            strategy_id: Its name.
+            given: What its owner said.
+            account: Where it is to trade.
+            kind: Its strategy type.
+            version: Of the definition it is made from; None: it is made from its type.
+
+        Raises:
+            ConfigError: It could not run; one line per field.
+        """
+        misplaced = sorted(_OF_THE_DEPLOYMENT & given.keys())
+        if misplaced:
+            raise ConfigError(f"config: {', '.join(misplaced)} is said beside it, not in it")
+        if strategy_id in _RESERVED:
+            raise ConfigError(
+                f"id: {strategy_id!r} means something else in addresses; choose another"
+            )
+        fields = dict(given) if version is None else merged(version.defaults, given)
+        beside = {"id": strategy_id, "type": kind, "account": account.id}
+        config = validated({**fields, **beside})
+        loaded = self._catalog().get(config.type)
+        check_parameters(loaded.cls, config.parameters, strategy=config.id)
+        check_schema({} if version is None else version.schema, config)
+        self._require_runnable(config, account)
+        number = None if version is None else version.number
+        return Draft(config.id, dict(given), written(config), number)
+
+    def anew(self, seen: Strategy, changes: Mapping[str, Any], account: Account) -> Draft:
+        """Return what a strategy begins anew with: its definition's newest version, and changes.
+
+        Raises:
+            ConfigError: It could not run like that; one line per field.
+        """
+        newest = None
+        if seen.definition_id is not None:
+            definition = self._definitions.get(seen.definition_id, CHORUS)
+            newest = self._definitions.version(definition.id, definition.newest, CHORUS)
+        given = merged(seen.given, changes)
+        return self.new(seen.id, given, account, kind=str(seen.config["type"]), version=newest)
+
+    def updated(self, seen: Strategy, changes: Mapping[str, Any]) -> tuple[StrategyConfig, Draft]:
+        """Return a strategy with other parameters, which it may run on with, and what it was.
+
+        Raises:
+            ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
+        """
+        before = validated(seen.config)
+        loaded = self._catalog().get(before.type)
+        parameters = check_update(loaded.cls, before.parameters, changes, strategy=seen.id)
+        config = before.model_copy(update={"parameters": parameters})
+        number = seen.definition_number
+        if seen.definition_id is not None and number is not None:
+            version = self._definitions.version(seen.definition_id, number, CHORUS)
+            check_schema(version.schema, config)
+        given = merged(seen.given, {"parameters": dict(changes)})
+        return before, Draft(seen.id, given, written(config), number)
+
+    def _require_runnable(self, config: StrategyConfig, account: Account) -> None:
+        """Check that the engine could run it now.
+
+        Raises:
+            ConfigError: It could not; one line per field.
+        """
+        served = self._served()
+        problems = [
+            f"streams: {stream} is not in the feed; it has {', '.join(sorted(served.streams)[:10])}"
+            for stream in config.streams
+            if stream not in served.streams
+        ]
+        if problems:
+            raise ConfigError("\n".join(problems))
+        capital = balance_of(config, account.balances)
+        loaded = self._catalog().get(config.type)
+        try:
+            build(config, loaded, capital=capital, instruments=served.instruments)
+        except ChorusError:
+            raise
+        except (Exception, SystemExit) as error:  # what a type's code raises is no defect of ours
+            raise ConfigError(f"config: {start_failure(error)}") from error
+
+
+def of_its_own(config: StrategyConfig) -> dict[str, Any]:
+    """Return what a run's configuration says of a strategy, without what is said beside it."""
+    fields = written(config)
+    return {name: value for name, value in fields.items() if name not in _OF_THE_DEPLOYMENT}
