@@ -373,11 +373,12 @@ def test_a_slow_client_loses_old_metrics_and_is_told_but_no_fill(
 
 def test_a_client_much_too_slow_is_told_where_to_go_on(place: Place, key_of: MakeKey) -> None:
     large, ann = "x" * 100_000, key_of("ann")
-    with place.talk(ann, max_queue=1) as talk:
+    with place.talk(ann, max_queue=1) as talk, place.welcomed(key_of("bob"), "*") as bob:
         talk.hear()
         talk.ask("subscribe", topics=["fills"])
         for n in range(300):
             place.log.publish("fills", {"n": n, "large": large})
+            bob.hear()  # so it was offered to both before ann reads the first
         heard = [talk.hear()]
         while heard[-1]["type"] != "error":
             heard.append(talk.hear())
