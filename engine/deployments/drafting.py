@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from engine.access import CHORUS
@@ -45,6 +46,37 @@ class Draft(NamedTuple):
     given: dict[str, Any]
     config: dict[str, Any]
     number: int | None
+
+    def row(self, owner_id: str, account_id: str, desired: str, at_ms: int) -> Strategy:
+        """Return a new strategy."""
+        return Strategy(
+            id=self.id,
+            owner_id=owner_id,
+            definition_number=self.number,
+            account_id=account_id,
+            given=self.given,
+            config=self.config,
+            desired=desired,
+            created_ms=at_ms,
+            updated_ms=at_ms,
+        )
+
+    def renew(self, strategy: Strategy) -> dict[str, Any]:
+        """Have a strategy begin anew like this; returns what is different."""
+        before = strategy.config
+        strategy.given, strategy.config = self.given, self.config
+        strategy.definition_number = self.number
+        strategy.generation += 1
+        change: dict[str, Any] = {"definition_number": self.number}
+        if self.config != before:
+            change["config"] = [before, self.config]
+        return change
+
+    def update(self, strategy: Strategy, names: Iterable[str]) -> dict[str, Any]:
+        """Have a strategy run on with other parameters; returns what some were and are."""
+        before, after = strategy.config.get("parameters", {}), self.config["parameters"]
+        strategy.given, strategy.config = self.given, self.config
+        return {"parameters": {name: [before.get(name), after[name]] for name in names}}
 
 
 class Drafting:
@@ -121,22 +153,24 @@ class Drafting:
         given = merged(seen.given, changes)
         return self.new(seen.id, given, account, kind=str(seen.config["type"]), version=newest)
 
-    def updated(self, seen: Strategy, changes: Mapping[str, Any]) -> tuple[StrategyConfig, Draft]:
-        """Return a strategy with other parameters, which it may run on with, and what it was.
+    def updated(self, seen: Strategy, changes: Mapping[str, Any]) -> Draft:
+        """Return a strategy with other parameters, which it may run on with.
 
         Raises:
             ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
         """
         before = validated(seen.config)
-        loaded = self._catalog().get(before.type)
-        parameters = check_update(loaded.cls, before.parameters, changes, strategy=seen.id)
+        plugin = self._catalog().get(before.type).cls
+        with _answering_for_types("parameters"):
+            present = check_parameters(plugin, before.parameters, strategy=seen.id)
+            parameters = check_update(plugin, before, present, changes)
         config = before.model_copy(update={"parameters": parameters})
         number = seen.definition_number
         if seen.definition_id is not None and number is not None:
             version = self._definitions.version(seen.definition_id, number, CHORUS)
             check_schema(version.schema, config)
         given = merged(seen.given, {"parameters": dict(changes)})
-        return before, Draft(seen.id, given, written(config), number)
+        return Draft(seen.id, given, written(config), number)
 
     def _require_runnable(self, config: StrategyConfig, account: Account) -> None:
         """Check that the engine could run it now.
@@ -154,12 +188,23 @@ class Drafting:
             raise ConfigError("\n".join(problems))
         capital = balance_of(config, account.balances)
         loaded = self._catalog().get(config.type)
-        try:
+        with _answering_for_types("config"):
             build(config, loaded, capital=capital, instruments=served.instruments)
-        except ChorusError:
-            raise
-        except (Exception, SystemExit) as error:  # what a type's code raises is no defect of ours
-            raise ConfigError(f"config: {start_failure(error)}") from error
+
+
+@contextlib.contextmanager
+def _answering_for_types(field: str) -> Iterator[None]:
+    """Turn what a type's code raises, which is no defect of ours, into a refusal.
+
+    Raises:
+        ConfigError: It raised something.
+    """
+    try:
+        yield
+    except ChorusError:
+        raise
+    except (Exception, SystemExit) as error:  # a type's code may raise anything
+        raise ConfigError(f"{field}: {start_failure(error)}") from error
 
 
 def of_its_own(config: StrategyConfig) -> dict[str, Any]:

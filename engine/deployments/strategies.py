@@ -203,7 +203,7 @@ class Strategies:
             kind=definition.strategy_type,
             version=version,
         )
-        row = self._row(draft, owner_id, new.account, new.desired)
+        row = draft.row(owner_id, new.account, new.desired, self._clock())
         row.definition_id = definition.id
         return self._add(row, caller)
 
@@ -223,25 +223,11 @@ class Strategies:
             kind=config.type,
             version=None,
         )
-        return self._add(self._row(draft, owner_id, account, "running"), caller)
+        return self._add(draft.row(owner_id, account, "running", self._clock()), caller)
 
     def _usable(self, account_id: str, caller: Caller) -> Account:
         with self._store.read() as session:
             return usable_account(session, account_id, caller)
-
-    def _row(self, draft: Draft, owner_id: str, account_id: str, desired: Desired) -> Strategy:
-        now = self._clock()
-        return Strategy(
-            id=draft.id,
-            owner_id=owner_id,
-            definition_number=draft.number,
-            account_id=account_id,
-            given=draft.given,
-            config=draft.config,
-            desired=desired,
-            created_ms=now,
-            updated_ms=now,
-        )
 
     def _add(self, strategy: Strategy, caller: Caller) -> Strategy:
         try:
@@ -325,21 +311,49 @@ class Strategies:
         if_version: int | None,
     ) -> Strategy:
         """Make a configuration anew, and have the strategy begin with it."""
+
+        def draft(seen: Strategy) -> Draft:
+            with self._store.read() as session:
+                account = session.get_one(Account, seen.account_id)
+            return self._drafting.anew(seen, changes, account)
+
+        def put(strategy: Strategy, anew: Draft) -> dict[str, Any]:
+            if action == "restart" and strategy.desired == "stopped":
+                strategy.desired = "running"
+            return _shown_to(strategy, visibility) | anew.renew(strategy)
+
+        return self._redrafted(strategy_id, caller, action, draft, put, if_version=if_version)
+
+    def _redrafted(
+        self,
+        strategy_id: str,
+        caller: Caller,
+        action: str,
+        draft: Callable[[Strategy], Draft],
+        put: Callable[[Strategy, Draft], dict[str, Any]],
+        *,
+        if_version: int | None,
+    ) -> Strategy:
+        """Change a strategy to what is drafted, while nobody waits to write, from what it is now.
+
+        Args:
+            strategy_id: Which.
+            caller: Who asks.
+            action: For the audit log.
+            draft: Runs the code of strategy types; called again if somebody else is faster.
+            put: Carries out what was drafted; returns what is different.
+            if_version: Only if it has this version.
+        """
         for _ in range(_ATTEMPTS):
             seen = self.get(strategy_id, caller)
             _owner(caller)
             check_version(seen, if_version, f"strategy {strategy_id!r}")
-            with self._store.read() as session:
-                account = session.get_one(Account, seen.account_id)
-            anew = self._drafting.anew(seen, changes, account)
+            drafted = draft(seen)
             with self._store.write() as session:
                 strategy = self._owned(session, strategy_id, caller, if_version)
                 if strategy.version != seen.version:
                     continue  # somebody has changed it meanwhile
-                change = _shown_to(strategy, visibility) | _begun_with(strategy, anew)
-                if action == "restart" and strategy.desired == "stopped":
-                    strategy.desired = "running"
-                self._changed(session, strategy, caller, action, change)
+                self._changed(session, strategy, caller, action, put(strategy, drafted))
             self._on_change(strategy.id)
             return strategy
         raise StaleError(f"strategy {strategy_id!r}: others change it all the time; try again")
@@ -382,15 +396,14 @@ class Strategies:
             ConfigError: One is unknown, may not change while it is live, or is out of its bounds.
             StaleError: It has another version by now.
         """
-        with self._store.write() as session:
-            strategy = self._owned(session, strategy_id, caller, if_version)
-            before, draft = self._drafting.updated(strategy, changes)
-            after = draft.config["parameters"]
-            change = {name: [before.parameters.get(name), after[name]] for name in changes}
-            strategy.config, strategy.given = draft.config, draft.given
-            self._changed(session, strategy, caller, "update", {"parameters": change})
-        self._on_change(strategy.id)
-        return strategy
+        return self._redrafted(
+            strategy_id,
+            caller,
+            "update",
+            lambda seen: self._drafting.updated(seen, changes),
+            lambda strategy, draft: draft.update(strategy, changes),
+            if_version=if_version,
+        )
 
     def delete(
         self,
@@ -462,18 +475,6 @@ def _shown_to(strategy: Strategy, visibility: Visibility | None) -> dict[str, An
         return {}
     strategy.visibility = visibility
     return {"visibility": [before, visibility]}
-
-
-def _begun_with(strategy: Strategy, anew: Draft) -> dict[str, Any]:
-    """Have a strategy begin anew; returns what is different."""
-    before = strategy.config
-    strategy.given, strategy.config = anew.given, anew.config
-    strategy.definition_number = anew.number
-    strategy.generation += 1
-    change: dict[str, Any] = {"definition_number": anew.number}
-    if anew.config != before:
-        change["config"] = [before, anew.config]
-    return change
 
 
 def _owner(caller: Caller) -> str:

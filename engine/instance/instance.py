@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from engine.errors import CandleError, ChorusError, ConfigError, LifecycleError
+from engine.errors import CandleError, ChorusError, LifecycleError
 from engine.instance.commands import Command, Pause, Resume, Stop, Update
 from engine.instance.faults import MAX_CONSECUTIVE
 from engine.instance.feed import Feed
@@ -391,18 +391,7 @@ class Instance(InstanceState):
 
     def _update(self, changes: Mapping[str, Any]) -> None:
         present = self._parameters if self._pending is None else self._pending
-        plugin = type(self._strategy)
-        merged = check_update(plugin, present, changes, strategy=self.id)
-        try:
-            specs = plugin.indicator_specs(self._config, merged)
-        except IndicatorError as error:
-            raise ConfigError(f"strategy {self.id!r}: indicators: {error}") from error
-        if specs != plugin.indicator_specs(self._config, self._parameters):
-            raise ConfigError(
-                f"strategy {self.id!r} ({plugin.metadata.type}): {', '.join(changes)} would change "
-                "an indicator, which needs a new warm-up; stop it and start it with the new value"
-            )
-        self._pending = merged
+        self._pending = check_update(type(self._strategy), self._config, present, changes)
         self._parameters_version += 1
         self._attention = True
 

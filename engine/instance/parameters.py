@@ -9,7 +9,9 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from engine.catalog.plugin import StrategyPlugin
+from engine.config import StrategyConfig
 from engine.errors import ConfigError
+from indicators import IndicatorError
 
 __all__ = ["UPDATABLE", "check_parameters", "check_update"]
 
@@ -76,15 +78,21 @@ def _number(rule: Any, value: Any) -> Any:
 
 def check_update(
     plugin: type[StrategyPlugin],
+    config: StrategyConfig,
     present: Mapping[str, Any],
     changes: Mapping[str, Any],
-    *,
-    strategy: str,
 ) -> dict[str, Any]:
     """Return all parameters after a change to a live instance.
 
+    Args:
+        plugin: The strategy type.
+        config: The instance's configuration; its own parameters are not looked at.
+        present: The instance's parameters, defaults filled in.
+        changes: Those that are to be different.
+
     Raises:
-        ConfigError: A changed parameter is not marked updatable, or the result is not valid.
+        ConfigError: A changed parameter is not marked updatable, the result is not valid, or an
+            indicator would change.
     """
     schema = plugin.get_parameters_schema()
     properties: dict[str, Any] = schema.get("properties", {})
@@ -92,14 +100,23 @@ def check_update(
     updatable = [name for name, rule in properties.items() if rule.get(UPDATABLE) is True]
     if isinstance(extra, dict) and extra.get(UPDATABLE) is True:
         updatable += [name for name in present if name not in properties]
-    merged = check_parameters(plugin, {**present, **changes}, strategy=strategy)
+    merged = check_parameters(plugin, {**present, **changes}, strategy=config.id)
     fixed = [
         name for name in changes if name not in updatable and merged[name] != present.get(name)
     ]
     if fixed:
         raise ConfigError(
-            f"strategy {strategy!r} ({plugin.metadata.type}): {', '.join(fixed)} cannot change "
+            f"strategy {config.id!r} ({plugin.metadata.type}): {', '.join(fixed)} cannot change "
             f"while it is live; updatable: {', '.join(updatable) or 'none'}. "
             "Stop it and start it with the new value instead"
+        )
+    try:
+        specs = plugin.indicator_specs(config, merged)
+    except IndicatorError as error:
+        raise ConfigError(f"strategy {config.id!r}: indicators: {error}") from error
+    if specs != plugin.indicator_specs(config, present):
+        raise ConfigError(
+            f"strategy {config.id!r} ({plugin.metadata.type}): {', '.join(changes)} would change "
+            "an indicator, which needs a new warm-up; stop it and start it with the new value"
         )
     return merged

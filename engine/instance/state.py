@@ -332,7 +332,7 @@ class InstanceState:
                 )
         # Its own parameters were checked when it was built. As bytes, since True == 1 == 1.0.
         if _ENCODE(snapshot.parameters) != _ENCODE(self._parameters):
-            check_update(plugin, self._parameters, snapshot.parameters, strategy=self.id)
+            check_update(plugin, self._config, self._parameters, snapshot.parameters)
 
     def _load(self, snapshot: Snapshot) -> None:
         """Take everything back that does not follow from candles; those are replayed already."""

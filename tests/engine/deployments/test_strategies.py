@@ -307,6 +307,26 @@ def test_parameters_change_while_it_runs_within_their_bounds(desk: Desk) -> None
         desk.strategies.set_parameters("one", {"floor": 20}, ANN, if_version=1)
 
 
+def test_parameters_the_engine_would_refuse_are_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = CATALOG.types["EMA_CROSS"].cls
+    schema = plugin.get_parameters_schema()
+    schema["properties"]["fast_period"]["x-updatable"] = True
+    monkeypatch.setattr(plugin, "get_parameters_schema", lambda: schema)
+    desk.strategies.create(new(), ANN)
+    with pytest.raises(ConfigError, match="fast_period would change an indicator"):
+        desk.strategies.set_parameters("one", {"fast_period": 6}, ANN)
+
+    def specs(config: object, parameters: object) -> None:
+        raise SystemExit("oops")
+
+    monkeypatch.setattr(plugin, "indicator_specs", specs)
+    with pytest.raises(ConfigError, match="parameters: could not start: SystemExit: oops"):
+        desk.strategies.set_parameters("one", {"allow_short": True}, ANN)
+    assert desk.strategies.get("one", ANN).version == 1
+
+
 def test_of_many_changes_of_one_version_one_is_made(desk: Desk) -> None:
     desk.strategies.create(new(), ANN)
 
@@ -319,6 +339,22 @@ def test_of_many_changes_of_one_version_one_is_made(desk: Desk) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(pause, range(8))) == 1
+
+
+def test_of_parameters_changed_at_the_same_time_none_is_lost(desk: Desk) -> None:
+    rules = {
+        "symbol": "BTC/USDT",
+        "timeframe": "1m",
+        "indicators": {"rsi": {"period": 14}},
+        "rules": {"entry": {"condition": "rsi < a"}, "exit": {"condition": "rsi > b + c + d"}},
+        "parameters": {"a": 0, "b": 0, "c": 0, "d": 0},
+    }
+    desk.strategies.create(new(definition="builtin-rules", config=rules), ANN)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: desk.strategies.set_parameters("one", {name: 1}, ANN), "abcd"))
+    found = desk.strategies.get("one", ANN)
+    assert found.config["parameters"] == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert found.version == 5
 
 
 def test_one_that_others_follow_is_deleted_only_by_force(desk: Desk) -> None:
