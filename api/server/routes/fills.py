@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
+from msgspec.structs import replace
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
-from api.server.listing import (
-    After,
-    Amount,
-    From,
-    Limit,
-    Listing,
-    Moment,
-    To,
-    View,
-    listed,
-    renamed,
-)
+from api.server.listing import Amount, Listing, Moment, View, listed, renamed
 from api.server.problems import responses
+from api.server.routes.selecting import Account, Selecting, Side, Strategy, Symbol
 from api.server.services import Asker, Offered
 from engine.history import Selection
 
-__all__ = ["FillSort", "FillView", "router"]
+__all__ = ["FillView", "FillsChosen", "router"]
 
 router = APIRouter(prefix="/fills", tags=["history"])
 
-FillSort = Annotated[str, Query(description="at; `-` reverses")]
+FillsChosen = Annotated[Selection, Depends(Selecting("-at", "at", symbol=Symbol, side=Side))]
 
 _EXAMPLE: JsonDict = {
     "id": "9f2c|btc_dips|paper:BTC/USDT:15m|41|0#1",
@@ -73,28 +64,10 @@ class FillView(View):
 def list_fills(
     services: Offered,
     caller: Asker,
-    strategy: Annotated[
-        str | None, Query(max_length=64, description="Id of a strategy or a subscription")
-    ] = None,
-    account: Annotated[str | None, Query(max_length=64)] = None,
-    symbol: Annotated[str | None, Query(max_length=64, examples=["BTC/USDT"])] = None,
-    side: Literal["buy", "sell"] | None = None,
-    since: From = None,
-    until: To = None,
-    sort: FillSort = "-at",
-    after: After = None,
-    limit: Limit = 100,
+    selection: FillsChosen,
+    strategy: Strategy = None,
+    account: Account = None,
 ) -> Response:
     """Return the fills of one's strategies and subscriptions, the newest first."""
-    selection = Selection(
-        strategy=strategy,
-        account=account,
-        symbol=symbol,
-        side=side,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
-    return listed(FillView, services.history.fills(caller, selection))
+    chosen = replace(selection, strategy=strategy, account=account)
+    return listed(FillView, services.history.fills(caller, chosen))

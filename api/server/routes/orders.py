@@ -5,34 +5,30 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
+from msgspec.structs import replace
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
-from api.server.listing import (
-    After,
-    Amount,
-    From,
-    Limit,
-    Listing,
-    Moment,
-    To,
-    View,
-    listed,
-    moment,
-    renamed,
-)
+from api.server.listing import Amount, Listing, Moment, View, listed, moment, renamed
 from api.server.problems import responses
 from api.server.routes.fills import FillView
+from api.server.routes.selecting import Account, Selecting, Side, Strategy, Symbol
 from api.server.services import Asker, Offered
 from engine.history import Selection
 
-__all__ = ["OrderSort", "OrderStatus", "OrderView", "router"]
+__all__ = ["OrderView", "OrdersChosen", "router"]
 
 router = APIRouter(prefix="/orders", tags=["history"])
 
-OrderStatus = Literal["open", "filled", "canceled", "rejected"]
-OrderSort = Annotated[str, Query(description="created or updated; `-` reverses")]
+_Status = Literal["open", "filled", "canceled", "rejected"]
+
+OrdersChosen = Annotated[
+    Selection,
+    Depends(
+        Selecting("-created", "created or updated", symbol=Symbol, side=Side, status=_Status | None)
+    ),
+]
 
 _EXAMPLE: JsonDict = {
     "id": "9f2c|btc_dips|paper:BTC/USDT:15m|41|0",
@@ -90,33 +86,13 @@ class OrderDetail(View):
 def list_orders(
     services: Offered,
     caller: Asker,
-    strategy: Annotated[
-        str | None, Query(max_length=64, description="Id of a strategy or a subscription")
-    ] = None,
-    account: Annotated[str | None, Query(max_length=64)] = None,
-    symbol: Annotated[str | None, Query(max_length=64, examples=["BTC/USDT"])] = None,
-    side: Literal["buy", "sell"] | None = None,
-    status: OrderStatus | None = None,
-    since: From = None,
-    until: To = None,
-    sort: OrderSort = "-created",
-    after: After = None,
-    limit: Limit = 100,
+    selection: OrdersChosen,
+    strategy: Strategy = None,
+    account: Account = None,
 ) -> Response:
     """Return the orders of one's strategies and subscriptions, the newest first."""
-    selection = Selection(
-        strategy=strategy,
-        account=account,
-        symbol=symbol,
-        side=side,
-        status=status,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
-    return listed(OrderView, services.history.orders(caller, selection))
+    chosen = replace(selection, strategy=strategy, account=account)
+    return listed(OrderView, services.history.orders(caller, chosen))
 
 
 # Ids hold the name of a stream, and with it a slash.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
+from msgspec.structs import replace
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -26,9 +27,10 @@ from api.server.listing import (
     renamed,
 )
 from api.server.problems import responses
-from api.server.routes.fills import FillSort, FillView
-from api.server.routes.orders import OrderSort, OrderStatus, OrderView
+from api.server.routes.fills import FillsChosen, FillView
+from api.server.routes.orders import OrdersChosen, OrderView
 from api.server.routes.positions import PositionView
+from api.server.routes.selecting import Selecting, Symbol
 from api.server.services import Asker, Offered
 from engine.history import Selection
 
@@ -37,6 +39,9 @@ __all__ = ["router"]
 router = APIRouter(prefix="/strategies/{strategy_id}", tags=["history"])
 
 _SEEN = responses(HTTPStatus.NOT_FOUND)
+_Code = Annotated[str | None, Query(max_length=64, examples=["accepted"])]
+_SignalsChosen = Annotated[Selection, Depends(Selecting("-at", "at", symbol=Symbol, code=_Code))]
+_ExecutionsChosen = Annotated[Selection, Depends(Selecting("-interval", "interval"))]
 
 _SIGNAL: JsonDict = {
     "id": "9f2c|btc_dips|paper:BTC/USDT:15m|41|0",
@@ -182,85 +187,29 @@ class EquityView(View):
 
 @router.get("/orders", response_model=Listing[OrderView], responses=_SEEN)
 def list_orders(
-    strategy_id: str,
-    services: Offered,
-    caller: Asker,
-    symbol: Annotated[str | None, Query(max_length=64, examples=["BTC/USDT"])] = None,
-    side: Literal["buy", "sell"] | None = None,
-    status: OrderStatus | None = None,
-    since: From = None,
-    until: To = None,
-    sort: OrderSort = "-created",
-    after: After = None,
-    limit: Limit = 100,
+    strategy_id: str, services: Offered, caller: Asker, selection: OrdersChosen
 ) -> Response:
     """Return the orders of a strategy, the newest first."""
     services.history.require_own(strategy_id, caller)
-    selection = Selection(
-        strategy=strategy_id,
-        symbol=symbol,
-        side=side,
-        status=status,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
-    return listed(OrderView, services.history.orders(caller, selection))
+    chosen = replace(selection, strategy=strategy_id)
+    return listed(OrderView, services.history.orders(caller, chosen))
 
 
 @router.get("/fills", response_model=Listing[FillView], responses=_SEEN)
 def list_fills(
-    strategy_id: str,
-    services: Offered,
-    caller: Asker,
-    symbol: Annotated[str | None, Query(max_length=64, examples=["BTC/USDT"])] = None,
-    side: Literal["buy", "sell"] | None = None,
-    since: From = None,
-    until: To = None,
-    sort: FillSort = "-at",
-    after: After = None,
-    limit: Limit = 100,
+    strategy_id: str, services: Offered, caller: Asker, selection: FillsChosen
 ) -> Response:
     """Return the fills of a strategy, the newest first."""
     services.history.require_own(strategy_id, caller)
-    selection = Selection(
-        strategy=strategy_id,
-        symbol=symbol,
-        side=side,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
-    return listed(FillView, services.history.fills(caller, selection))
+    chosen = replace(selection, strategy=strategy_id)
+    return listed(FillView, services.history.fills(caller, chosen))
 
 
 @router.get("/signals", response_model=Listing[SignalView], responses=_SEEN)
 def list_signals(
-    strategy_id: str,
-    services: Offered,
-    caller: Asker,
-    symbol: Annotated[str | None, Query(max_length=64, examples=["BTC/USDT"])] = None,
-    code: Annotated[str | None, Query(max_length=64, examples=["accepted"])] = None,
-    since: From = None,
-    until: To = None,
-    sort: Annotated[str, Query(description="at; `-` reverses")] = "-at",
-    after: After = None,
-    limit: Limit = 100,
+    strategy_id: str, services: Offered, caller: Asker, selection: _SignalsChosen
 ) -> Response:
     """Return the signals of a strategy, the newest first; they are kept for 90 days."""
-    selection = Selection(
-        symbol=symbol,
-        code=code,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
     return listed(SignalView, services.history.signals(strategy_id, caller, selection))
 
 
@@ -279,23 +228,12 @@ def list_executions(
     strategy_id: str,
     services: Offered,
     caller: Asker,
+    selection: _ExecutionsChosen,
     result: Literal["success", "failed", "skipped", "no_signal"] | None = None,
-    since: From = None,
-    until: To = None,
-    sort: Annotated[str, Query(description="interval; `-` reverses")] = "-interval",
-    after: After = None,
-    limit: Limit = 100,
 ) -> Response:
     """Return the executions of a strategy, one per interval, the newest first."""
-    selection = Selection(
-        status=result,
-        since_ms=since,
-        until_ms=until,
-        sort=sort,
-        after=after,
-        limit=limit,
-    )
-    return listed(ExecutionView, services.history.executions(strategy_id, caller, selection))
+    chosen = replace(selection, status=result)
+    return listed(ExecutionView, services.history.executions(strategy_id, caller, chosen))
 
 
 @router.get("/performance", responses=_SEEN)
