@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -38,7 +39,7 @@ class Tap(Protocol):
         ...
 
 
-class Watch:
+class Watch(ABC):
     """A thread that does one thing again and again, whatever goes wrong."""
 
     def __init__(self, name: str) -> None:
@@ -56,9 +57,9 @@ class Watch:
         if self._thread.is_alive():
             self._thread.join()
 
+    @abstractmethod
     def look(self) -> float:
         """Do it once; returns how long to wait before the next time, in seconds."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         is_away = False
