@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, select
 
 from api.server.system import SystemStatus
 from api.service.sparing import Sparing
 from api.service.watch import Watch
 from engine.alerts import Alerts, Level
+from engine.audit_tail import AuditTail
 from engine.errors import ChorusError
 from engine.instance import SaidLine
 from engine.logs import Line, StrategyLogs
 from engine.recording import Whose
 from engine.status import StrategyStatus
-from engine.store import AuditEntry, Store, User
+from engine.store import Store
 
 __all__ = ["Reporter"]
 
@@ -68,7 +68,6 @@ class Reporter(Watch):
         trace: Callable[[str], str],
     ) -> None:
         super().__init__("chorus-reporter")
-        self._store = store
         self._logs = logs
         self._alerts = alerts
         self._whose = whose
@@ -80,7 +79,7 @@ class Reporter(Watch):
         self._restarts: dict[str, int] = {}
         self._lasting: set[str] = set()
         self._said_until = 0
-        self._changes_until = self._newest_change()
+        self._changes = AuditTail(store, "strategies")
         self._refusals = Sparing(20, 3.0)
         self._exceptions = Sparing(5, 60.0)
 
@@ -214,28 +213,14 @@ class Reporter(Watch):
                 text = f"{count} exceptions in its code, this is the newest"
             self._logs.say(name, "error", f"{text}{_beside(left_out)}:\n{trace}")
 
-    def _newest_change(self) -> int:
-        with self._store.read() as session:
-            return session.scalar(select(func.max(AuditEntry.id))) or 0
-
     def _take_changes(self) -> None:
         """Tell what operators have changed, from the audit log."""
-        query = (
-            select(AuditEntry, User.name)
-            .outerjoin(User, User.id == AuditEntry.user_id)
-            .where(AuditEntry.id > self._changes_until, AuditEntry.kind == "strategies")
-            .order_by(AuditEntry.id)
-            .limit(_MOST_WAITING)
-        )
-        with self._store.read() as session:
-            rows = session.execute(query).all()
-        for entry, name in rows:
+        for entry, name in self._changes.take():
             change = msgspec.json.encode(entry.change).decode()[:_CHANGE_CHARACTERS]
             text = (
                 f"{entry.action} by {name or 'Chorus'}{_because('' if change == '{}' else change)}"
             )
             self._logs.say(entry.object_id, "info", text, source="operator")
-            self._changes_until = entry.id
 
     def _ring(self, alarm: _Alarm) -> None:
         self._alarms.append(alarm)
