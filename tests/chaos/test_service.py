@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.chaos.saboteur import SEED
 from tests.service_process import ServiceProcess
+from tests.waiting import until
 
 CONFIG = """
 name: kills
@@ -32,8 +32,6 @@ strategies:
     capital: 1000
     parameters: {fast_period: 3, slow_period: 8}
 """
-
-_TAKEN_OVER_WITHIN_S = 60.0
 
 
 @pytest.fixture
@@ -121,19 +119,16 @@ def assert_nothing_lost(customer: Customer, found: dict[str, dict[str, Any]]) ->
 
 def await_taken_over(client: httpx2.Client) -> None:
     """Wait until the engine does with every strategy what is wanted of it."""
-    deadline = time.monotonic() + _TAKEN_OVER_WITHIN_S
-    while True:
-        found = all_of(client)
-        behind = {
+
+    def behind() -> dict[str, Any]:
+        return {
             name: each["state"]
-            for name, each in found.items()
+            for name, each in all_of(client).items()
             if each["state"]["status"]
             not in ({"paused"} if each["desired"] == "paused" else {"warming", "running"})
         }
-        if not behind:
-            return
-        assert time.monotonic() < deadline, behind
-        time.sleep(0.2)
+
+    until(lambda: not behind(), behind, every_s=0.2)
 
 
 @pytest.mark.parametrize("kind", ["api", "tree"])

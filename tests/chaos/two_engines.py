@@ -30,6 +30,7 @@ from engine.trading import Ledger, OrderManager
 from tests.redis_server import redis_server
 from tests.servers import postgres_server
 from tests.service_process import ServiceProcess
+from tests.waiting import until
 
 __all__ = ["Outcome", "play"]
 
@@ -169,7 +170,6 @@ def _stand_by(service: ServiceProcess, shared: dict[str, str]) -> None:
 
 def _await_more(store: str, more: int) -> None:
     """Wait until there are so many more executions of the strategies."""
-    deadline = time.monotonic() + _GROWS_WITHIN_S
     with psycopg.connect(store, autocommit=True) as connection:
 
         def count() -> int:
@@ -178,9 +178,12 @@ def _await_more(store: str, more: int) -> None:
             return int(row[0])
 
         wanted = count() + more
-        while count() < wanted:
-            assert time.monotonic() < deadline, f"{count()} of {wanted} executions"
-            time.sleep(0.1)
+        until(
+            lambda: count() >= wanted,
+            lambda: f"{count()} of {wanted} executions",
+            within_s=_GROWS_WITHIN_S,
+            every_s=0.1,
+        )
 
 
 def _replayed(

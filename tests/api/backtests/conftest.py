@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from engine.jobs import BacktestLimits, Datasets
 from tests.engine.jobs.conftest import CATALOG, EMA, Room
 from tests.processes import below
 from tests.stores import an_empty_store
+from tests.waiting import until
 
 LIMITS = BacktestLimits(attempts=2)
-WITHIN_S = 60.0
 
 
 def a_run(candles: int) -> dict[str, Any]:
@@ -39,7 +38,7 @@ class Shop(Room):
         return BacktestWorkers(self.backtests, Datasets(self.folder), lambda: CATALOG, chosen)
 
     def await_status(self, job_id: str, status: str) -> None:
-        until(lambda: self.status(job_id) == status, f"{job_id} is {self.status(job_id)}")
+        until(lambda: self.status(job_id) == status, lambda: f"{job_id} is {self.status(job_id)}")
 
 
 @pytest.fixture
@@ -50,13 +49,6 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield Shop(store, folder, LIMITS)
 
 
-def until(is_so: Callable[[], object], message: str) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not is_so():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.02)
-
-
 def players(root: int | None = None) -> list[int]:
     """Return the ids of the processes of backtests below one, without any below this."""
     return [each.pid for each in below(root) if "api.backtests.child" in each.title]
@@ -64,5 +56,4 @@ def players(root: int | None = None) -> list[int]:
 
 def await_player(root: int | None = None) -> int:
     """Return the id of the process of a backtest, once there is one."""
-    until(lambda: players(root), "no process of a backtest is started")
-    return players(root)[0]
+    return until(lambda: players(root), "no process of a backtest is started")[0]

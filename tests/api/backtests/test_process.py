@@ -17,8 +17,9 @@ from api.backtests.messages import Done, Failed, Playing, Task, said_in
 from api.backtests.process import BacktestProcess
 from api.backtests.workers import _document
 from engine.errors import ChorusError
-from tests.api.backtests.conftest import SHORT, a_run, until
+from tests.api.backtests.conftest import SHORT, a_run
 from tests.engine.jobs.conftest import CATALOG, EMA
+from tests.waiting import until
 
 BAD = """
 from strategies.base import Strategy, StrategyMetadata

@@ -8,8 +8,9 @@ from api.backtests.serving import served_backtests
 from api.backtests.workers import WorkerSettings
 from engine.errors import ConflictError
 from engine.jobs import BacktestLimits, NewBacktest
-from tests.api.backtests.conftest import SHORT, Shop, players, until
+from tests.api.backtests.conftest import SHORT, Shop, players
 from tests.engine.jobs.conftest import ANN, CATALOG
+from tests.waiting import until
 
 
 @pytest.mark.slow

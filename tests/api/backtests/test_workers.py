@@ -14,17 +14,11 @@ import pytest
 from engine.errors import StoreError
 from engine.jobs import BacktestStrategy
 from engine.jobs.backtests import LEASE_MS
-from tests.api.backtests.conftest import (
-    LONG,
-    SHORT,
-    Shop,
-    await_player,
-    players,
-    until,
-)
+from tests.api.backtests.conftest import LONG, SHORT, Shop, await_player, players
 from tests.api.conftest import Chorus, candle_frame
 from tests.conftest import build_run, build_strategy
 from tests.engine.jobs.conftest import ANN
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

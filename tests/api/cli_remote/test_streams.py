@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,18 +21,11 @@ from api.cli.remote.top import Overview
 from engine.events import MemoryEventLog
 from tests.api.cli_remote.conftest import Desk, seen, started
 from tests.api.server.engine import FakeEngine
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 WITHIN_S = 60.0
 CHORUS = [sys.executable, "-c", "from api.entry import main; main()"]
-
-
-def eventually(is_so: Callable[[], object]) -> None:
-    """Wait until something is so: a process of its own takes seconds to start."""
-    deadline = time.monotonic() + WITHIN_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
 
 
 @contextmanager
@@ -41,7 +33,7 @@ def while_following(desk: Desk, happen: Callable[[], object]) -> Iterator[None]:
     """Let something happen as soon as somebody follows the stream."""
 
     def wait_for_somebody() -> None:
-        eventually(desk.is_followed)
+        until(desk.is_followed)
         happen()
 
     thread = threading.Thread(target=wait_for_somebody)
@@ -191,12 +183,12 @@ def test_control_c_ends_what_has_no_end_quietly(desk: Desk, log: MemoryEventLog)
         with piped(desk, command, "--json") as process:
             assert process.stdout is not None
             assert process.stderr is not None
-            eventually(desk.is_followed)
+            until(desk.is_followed)
             log.publish(topic, data, strategy_id="one", owner_id=owner)
             assert json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
             assert (ended(process), process.stderr.read()) == (0, "")
-        eventually(lambda: not desk.is_followed())
+        until(lambda: not desk.is_followed())
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(desk: Desk, log: MemoryEventLog) -> None:
@@ -233,17 +225,16 @@ def test_a_terminal_is_redrawn_as_things_happen(
                     shown += os.read(master, 65_536).decode(errors="replace")
             return text in shown
 
-        deadline = time.monotonic() + WITHIN_S
-        while not shows("starting"):
-            assert time.monotonic() < deadline, shown
+        def has_ended() -> bool:
+            shows("")
+            return process.poll() is not None
+
+        until(lambda: shows("starting"), lambda: shown, every_s=0.0)
         newer = seen("one", "running", pnl=1234.5, last_signal="SELL @ 1704425400000")
         log.publish("metrics", msgspec.to_builtins(newer), strategy_id="one", owner_id=owner)
-        while not shows("+1,234.50 USDT"):
-            assert time.monotonic() < deadline, shown
+        until(lambda: shows("+1,234.50 USDT"), lambda: shown, every_s=0.0)
         process.send_signal(signal.SIGINT)
-        while process.poll() is None:
-            shows("")
-            assert time.monotonic() < deadline
+        until(has_ended, lambda: shown, every_s=0.0)
         assert process.returncode == 0
         assert "SELL 01-05 03:30" in shown
         assert "Traceback" not in shown

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,17 +19,9 @@ from api.server.serving import Server
 from api.server.stream import Hub, StreamLimits
 from engine.events import MemoryEventLog
 
-__all__ = ["Place", "Talk", "a_server", "eventually"]
+__all__ = ["Place", "Talk", "a_server"]
 
 WITHIN_S = 10.0
-
-
-def eventually(is_so: Callable[[], object]) -> None:
-    """Wait until something is so; the test fails if it is not within a time no machine needs."""
-    deadline = time.monotonic() + WITHIN_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
 
 
 class Talk:

@@ -15,7 +15,8 @@ import pytest
 from api.server import Services
 from api.server.stream import StreamLimits
 from engine.events import TOPICS, MemoryEventLog
-from tests.api.server.streaming import Place, a_server, eventually
+from tests.api.server.streaming import Place, a_server
+from tests.waiting import until
 
 PAGE = (Path(__file__).parents[3] / "docs" / "event-stream.md").read_text(encoding="utf-8")
 
@@ -50,7 +51,7 @@ def test_the_client_follows_through_a_lost_connection(
     assert next(events)["data"] == {"n": 0}
     for client in list(place.hub._clients):
         client._loop.call_soon_threadsafe(client.stop)
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
     for n in (1, 2):
         place.log.publish("fills", {"n": n})
     assert [next(events)["data"]["n"] for _ in range(2)] == [1, 2]
@@ -63,7 +64,7 @@ def test_curl_shows_what_happens(place: Place, key: str) -> None:
     shell = ["/bin/sh", "-c", f"exec {snippet('sh').strip()} --silent --noproxy '*'"]
     environment = {**os.environ, **place_of}
     with subprocess.Popen(shell, stdout=subprocess.PIPE, text=True, env=environment) as curl:  # noqa: S603
-        eventually(lambda: place.hub and place.services.broadcaster._subscribers)
+        until(lambda: place.hub and place.services.broadcaster._subscribers)
         place.log.publish("fills", {"price": "1"})
         assert curl.stdout is not None
         said = next(line for line in curl.stdout if line.startswith("data: "))

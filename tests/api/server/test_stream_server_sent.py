@@ -15,7 +15,8 @@ from api.server import Services
 from api.server.stream import StreamLimits
 from engine.access import Caller
 from engine.events import MemoryEventLog
-from tests.api.server.streaming import WITHIN_S, Place, a_server, eventually
+from tests.api.server.streaming import WITHIN_S, Place, a_server
+from tests.waiting import until
 
 LIMITS = StreamLimits(
     heartbeat_s=0.05, recheck_s=3600.0, gather_s=0.001, queue=50, connections_per_user=2
@@ -158,7 +159,7 @@ def test_what_cannot_begin_is_refused_as_a_problem(
 def test_a_user_has_so_many_streams(place: Place, key: str) -> None:
     with follow(place, key), follow(place, key):
         assert get(place, "/events", key).status_code == 429
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
     assert not place.services.broadcaster._subscribers
     with follow(place, key):
         pass

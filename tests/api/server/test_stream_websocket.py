@@ -16,7 +16,8 @@ from api.server import Services
 from api.server.stream import StreamLimits
 from engine.access import Caller
 from engine.events import Broadcaster, Event, EventLogUnavailableError, MemoryEventLog
-from tests.api.server.streaming import Place, a_server, eventually
+from tests.api.server.streaming import Place, a_server
+from tests.waiting import until
 
 LIMITS = StreamLimits(
     heartbeat_s=0.05, hello_within_s=5.0, recheck_s=3600.0, gather_s=0.001, queue=50, topics=5,
@@ -114,7 +115,7 @@ def test_a_client_goes_on_after_an_id_with_no_gap_and_nothing_twice(
         for n in range(100):
             place.log.publish("fills" if n % 2 else "metrics", {"n": n}, strategy_id=f"s{n}")
         first = talk.events(100)[:37]
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
     for n in range(100, 700):
         place.log.publish("fills", {"n": n})
     with place.welcomed(key, "*", after=first[-1]["id"]) as talk:
@@ -158,7 +159,7 @@ def test_heartbeats_say_where_one_is(place: Place, key_of: MakeKey) -> None:
     with place.welcomed(key_of("ann"), "fills") as talk:
         place.log.publish("orders", {})
         newest = place.log.newest()
-        eventually(lambda: talk.hear(heartbeats=True) == {"type": "heartbeat", "id": newest})
+        until(lambda: talk.hear(heartbeats=True) == {"type": "heartbeat", "id": newest})
         assert talk.ask("ping") == {"type": "pong"}
 
 
@@ -198,7 +199,7 @@ def test_nobody_gets_in_without_saying_who_it_is(place: Place, first: Any) -> No
         heard = talk.hear()
         assert (heard["type"], heard["status"]) == ("error", 401)
         assert talk.end() == (4401, "Sign in first")
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
 
 
 def test_who_says_nothing_is_sent_away(services: Services, log: MemoryEventLog) -> None:
@@ -320,7 +321,7 @@ def test_a_user_has_so_many_connections(place: Place, key_of: MakeKey) -> None:
             assert talk.end()[0] == 4429
         with place.welcomed(key_of("bob")):
             pass
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
     with place.welcomed(ann):
         pass
 
@@ -331,7 +332,7 @@ def test_nothing_is_left_of_clients_that_are_gone(place: Place, key_of: MakeKey)
         assert len(place.services.broadcaster._subscribers) == 2
         rude.connection.socket.shutdown(socket.SHUT_RDWR)
         polite.connection.close()
-    eventually(lambda: not len(place.hub))
+    until(lambda: not len(place.hub))
     assert not place.services.broadcaster._subscribers
     assert not place.hub._of_user
     assert place.hub._connections == 0
@@ -403,7 +404,7 @@ def test_a_client_that_takes_nothing_is_given_up(
             place.log.publish("metrics", {"large": "x" * 100_000})
             return not len(place.hub)
 
-        eventually(is_given_up)
+        until(is_given_up)
         talk.connection.socket.shutdown(socket.SHUT_RDWR)
 
 

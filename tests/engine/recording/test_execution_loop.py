@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +12,7 @@ from engine.sequencing.executions import ExecutionLog, ExecutionPage
 from engine.store import Execution, Store
 from engine.types import Candle, MarketSlice
 from tests.engine.recording.ledgers import rows_of
+from tests.waiting import until
 
 MINUTE = 60_000
 STREAM = "paper:BTC/USDT:1m"
@@ -117,9 +117,7 @@ def test_an_engine_that_is_away_costs_nothing(store: Store) -> None:
     assert loop.go_on()
     engine.failing = 2
     loop.start()
-    deadline = time.monotonic() + 30.0
-    while len(executed(store)) < 18:
-        assert time.monotonic() < deadline
+    until(lambda: len(executed(store)) >= 18)
     loop.close()
     assert executed(store) == all_of(9)
 
