@@ -51,6 +51,21 @@ class Caller(msgspec.Struct, frozen=True):
                 f"{what}: needs the role {role} or more, you have {self.role}; ask an admin"
             )
 
+    def owner_of(self, what: str, doing: str) -> str:
+        """Return the id of the user that is to own something, or to change what it owns.
+
+        Args:
+            what: In the plural, like ``strategies``.
+            doing: What it would do, for the message.
+
+        Raises:
+            ForbiddenError: It may only look, or is Chorus itself.
+        """
+        self.require("trader", doing)
+        if self.user_id is None:
+            raise ForbiddenError(f"{what}: belong to users, not to Chorus itself")
+        return self.user_id
+
 
 CHORUS: Final = Caller(None, "admin")
 """Chorus itself, where nobody asks: at start, by the clock."""

@@ -22,7 +22,6 @@ from engine.errors import (
     ConfigError,
     ConflictError,
     ConstraintError,
-    ForbiddenError,
     NotFoundError,
 )
 from engine.money import plain
@@ -276,10 +275,7 @@ def usable_account(session: Session, account_id: str, caller: Caller) -> Account
 
 
 def _owner(caller: Caller) -> str:
-    caller.require("trader", "to open or change an account")
-    if caller.user_id is None:
-        raise ForbiddenError("accounts: belong to users, not to Chorus itself")
-    return caller.user_id
+    return caller.owner_of("accounts", "to open or change an account")
 
 
 def _check(name: str, balances: Mapping[str, Decimal]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
 from engine.access import Caller
@@ -21,13 +21,12 @@ from engine.errors import (
     ConfigError,
     ConflictError,
     ConstraintError,
-    ForbiddenError,
     LifecycleError,
     NotFoundError,
     StaleError,
 )
 from engine.store import Account, Store, Strategy, Subscription
-from engine.store.paging import Page, order_of, take_page
+from engine.store.paging import Order, Page, Plain, order_of, take_page
 from engine.store.versions import check_version
 
 __all__ = ["Desired", "NewStrategy", "Strategies", "Visibility"]
@@ -35,8 +34,9 @@ __all__ = ["Desired", "NewStrategy", "Strategies", "Visibility"]
 Desired = Literal["running", "paused", "stopped"]
 Visibility = Literal["private", "public"]
 
-_UNREAD: Final = (Strategy.given,)
-"""What lists leave out."""
+_READ: Final = Plain(without=(Strategy.given,))
+_AS_TEXT: Final = Plain(without=(Strategy.given,), as_text=(Strategy.config,))
+"""What lists show."""
 
 _SORTS: Final = {
     "created": Strategy.created_ms,
@@ -120,6 +120,7 @@ class Strategies:
         after: str | None = None,
         limit: int = 100,
         desired: Desired | None = None,
+        as_text: bool = False,
     ) -> Page[Strategy]:
         """Return some of the strategies a caller sees, to be read only.
 
@@ -129,6 +130,7 @@ class Strategies:
             after: As for `take_page`.
             limit: As for `take_page`.
             desired: Only those of which this is wanted.
+            as_text: Their configurations come as JSON text, for whoever only passes them on.
 
         Raises:
             ConfigError: An argument is not usable.
@@ -137,10 +139,7 @@ class Strategies:
         query = select(Strategy).where(_visible_to(caller), Strategy.deleted_ms.is_(None))
         if desired is not None:
             query = query.where(Strategy.desired == desired)
-        with self._store.read() as session:
-            return take_page(
-                session, query, order, after=after, limit=limit, is_plain=True, without=_UNREAD
-            )
+        return self._page(query, order, after, limit, _AS_TEXT if as_text else _READ)
 
     def public(self, *, after: str | None = None, limit: int = 100) -> Page[Strategy]:
         """Return some of the strategies everybody may follow, the newest first.
@@ -152,10 +151,18 @@ class Strategies:
         query = select(Strategy).where(
             Strategy.visibility == "public", Strategy.deleted_ms.is_(None)
         )
+        return self._page(query, order, after, limit, _READ)
+
+    def _page(
+        self,
+        query: Select[Strategy],
+        order: list[Order],
+        after: str | None,
+        limit: int,
+        rows: Plain,
+    ) -> Page[Strategy]:
         with self._store.read() as session:
-            return take_page(
-                session, query, order, after=after, limit=limit, is_plain=True, without=_UNREAD
-            )
+            return take_page(session, query, order, after=after, limit=limit, plain=rows)
 
     def versions(self) -> dict[str, int]:
         """Return the version of every strategy there ever was, whoever owns it, by id."""
@@ -478,10 +485,7 @@ def _shown_to(strategy: Strategy, visibility: Visibility | None) -> dict[str, An
 
 
 def _owner(caller: Caller) -> str:
-    caller.require("trader", "to deploy or change a strategy")
-    if caller.user_id is None:
-        raise ForbiddenError("strategies: belong to users, not to Chorus itself")
-    return caller.user_id
+    return caller.owner_of("strategies", "to deploy or change a strategy")
 
 
 def _visible_to(caller: Caller) -> ColumnElement[bool]:

@@ -19,7 +19,7 @@ from engine.history.trades import Trade, trades_of
 from engine.history.visible import Trader, is_own, strategy_for, trader_for
 from engine.store import Execution, Fill, Order, Position, Signal, Store
 from engine.store.paging import Order as SortedBy
-from engine.store.paging import Page, order_of, take_page
+from engine.store.paging import Page, Plain, order_of, take_page
 
 __all__ = ["History", "Marks", "Selection"]
 
@@ -310,5 +310,5 @@ def _take(session: Session, query: Select[Row], how: _List, selection: Selection
     known = {each.by.key for each in order}
     order += [SortedBy(each, order[0].is_descending) for each in how.key if each.key not in known]
     return take_page(
-        session, query, order, after=selection.after, limit=selection.limit, is_plain=True
+        session, query, order, after=selection.after, limit=selection.limit, plain=Plain()
     )

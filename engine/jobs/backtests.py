@@ -19,7 +19,6 @@ from engine.catalog.definitions import Definitions
 from engine.errors import (
     ConfigError,
     ConflictError,
-    ForbiddenError,
     LifecycleError,
     NotFoundError,
 )
@@ -408,10 +407,7 @@ class Backtests:
 
 
 def _owner(caller: Caller) -> str:
-    caller.require("trader", "to run or change a backtest")
-    if caller.user_id is None:
-        raise ForbiddenError("backtests: belong to users, not to Chorus itself")
-    return caller.user_id
+    return caller.owner_of("backtests", "to run or change a backtest")
 
 
 def _visible_to(caller: Caller) -> ColumnElement[bool]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from engine.errors import ConfigError
 
-__all__ = ["MAX_LIMIT", "Order", "Page", "order_of", "take_page"]
+__all__ = ["MAX_LIMIT", "Order", "Page", "Plain", "order_of", "take_page"]
 
 MAX_LIMIT: Final = 1_000
 
@@ -33,6 +34,18 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: list[T]
     next: str | None
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """What rows have that are only read.
+
+    Attributes:
+        without: Attributes nobody reads.
+        as_text: Documents that come as JSON text, for whoever only passes them on.
+    """
+
+    without: tuple[InstrumentedAttribute[Any], ...] = ()
+    as_text: tuple[InstrumentedAttribute[Any], ...] = ()
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -77,8 +90,7 @@ def take_page(
     *,
     after: str | None,
     limit: int,
-    is_plain: bool = False,
-    without: Sequence[InstrumentedAttribute[Any]] = (),
+    plain: Plain | None = None,
 ) -> Page[T]:
     """Return some rows of a query.
 
@@ -88,8 +100,7 @@ def take_page(
         order: What to sort by.
         after: As the page before said; None: the first ones.
         limit: How many at most, from 1 to `MAX_LIMIT`.
-        is_plain: The rows have the attributes of the class and are only read; half the time.
-        without: Of plain rows, attributes nobody reads.
+        plain: The rows have these attributes of the class and are only read; half the time.
 
     Raises:
         ConfigError: `limit` is out of range, or no page of this list has said `after`.
@@ -100,19 +111,21 @@ def take_page(
         query = query.where(_beyond(order, _read(after, order)))
     columns = (each.by.desc() if each.is_descending else each.by.asc() for each in order)
     query = query.order_by(*columns).limit(limit + 1)
-    rows = _plain(session, query, without) if is_plain else list(session.scalars(query))
+    rows = list(session.scalars(query)) if plain is None else _plain(session, query, plain)
     items = rows[:limit]
     return Page(items, _written(items[-1], order) if len(rows) > limit else None)
 
 
-def _plain(
-    session: Session, query: Select[T], without: Sequence[InstrumentedAttribute[Any]]
-) -> list[T]:
+def _plain(session: Session, query: Select[T], plain: Plain) -> list[T]:
     """Return rows without what follows changes of them."""
     [table] = query.get_final_froms()
-    unread = {each.key for each in without}
-    columns = [column for column in table.c if column.key not in unread]
-    return cast("list[T]", session.execute(query.with_only_columns(*columns)).all())
+    unread, texts = ({each.key for each in some} for some in (plain.without, plain.as_text))
+    columns = [
+        cast(column, Text).label(column.key) if column.key in texts else column
+        for column in table.c
+        if column.key not in unread
+    ]
+    return typing.cast("list[T]", session.execute(query.with_only_columns(*columns)).all())
 
 
 def _beyond(order: Sequence[Order], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator, Field
 
@@ -148,7 +149,12 @@ def _shown(row: Strategy, services: Offered, response: Response | None = None) -
 
 
 def _listed(page: Page[Strategy], services: Offered) -> Response:
-    return listed(StrategyView, page, state=lambda row: state_of(row, services.engine))
+    return listed(
+        StrategyView,
+        page,
+        config=lambda row: msgspec.Raw(row.config.encode()),
+        state=lambda row: state_of(row, services.engine),
+    )
 
 
 @router.get("", response_model=Listing[StrategyView], responses=responses())
@@ -161,7 +167,9 @@ def list_strategies(
     desired: Literal["running", "paused", "stopped"] | None = None,
 ) -> Response:
     """Return the strategies one sees."""
-    page = services.strategies.page(caller, sort=sort, after=after, limit=limit, desired=desired)
+    page = services.strategies.page(
+        caller, sort=sort, after=after, limit=limit, desired=desired, as_text=True
+    )
     return _listed(page, services)
 
 
@@ -170,7 +178,9 @@ def list_active_strategies(
     services: Offered, caller: Asker, after: After = None, limit: Limit = 100
 ) -> Response:
     """Return the strategies one sees that are to run."""
-    page = services.strategies.page(caller, after=after, limit=limit, desired="running")
+    page = services.strategies.page(
+        caller, after=after, limit=limit, desired="running", as_text=True
+    )
     return _listed(page, services)
 
 

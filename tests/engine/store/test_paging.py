@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from engine.errors import ConfigError
-from engine.store import Store, User
-from engine.store.paging import MAX_LIMIT, Order, take_page
+from engine.store import AuditEntry, Store, User
+from engine.store.paging import MAX_LIMIT, Order, Plain, take_page
 
 ORDERS = {
     "oldest": [Order(User.created_ms), Order(User.id)],
@@ -56,13 +56,25 @@ def pages(store: Store, order: str, limit: int, between: Callable[[int], None]) 
 def test_plain_rows_are_the_same(store: Store, users: list[User], order: str) -> None:
     wanted = select(User).where(User.role == "viewer")
     found = []
-    for is_plain in (False, True):
+    for plain in (None, Plain()):
         with store.read() as session:
-            page = take_page(session, wanted, ORDERS[order], after=None, limit=5, is_plain=is_plain)
+            page = take_page(session, wanted, ORDERS[order], after=None, limit=5, plain=plain)
         names = User.__table__.c.keys()
         found.append(([[getattr(row, n) for n in names] for row in page.items], page.next))
     assert found[0] == found[1]
     assert found[0][1] is not None
+
+
+def test_documents_come_as_the_text_of_what_they_are(store: Store) -> None:
+    change = {"ä": [1, 0.1, 2.5e-7, True, None, {"b": "'\"\n\u2028"}], "a": {}}
+    entry = AuditEntry(at_ms=1, action="update", kind="x", object_id="1", change=change)
+    with store.write() as session:
+        session.add(entry)
+    plain, order = Plain(as_text=(AuditEntry.change,)), [Order(AuditEntry.id)]
+    with store.read() as session:
+        page = take_page(session, select(AuditEntry), order, after=None, limit=5, plain=plain)
+    sent = msgspec.json.encode(msgspec.Raw(str(page.items[0].change)))
+    assert msgspec.json.decode(sent) == change
 
 
 @pytest.mark.parametrize("limit", [1, 4, 5, 24, 25, 26, MAX_LIMIT])
