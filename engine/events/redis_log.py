@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from engine.errors import ConfigError
 from engine.events.errors import EventLogError, EventLogUnavailableError, EventsLostError
 from engine.events.event import Draft, Event, check_id, event_id, make_draft
 from engine.events.log import EventLogHealth
 from engine.events.writer import EventWriter
+from engine.redis_client import redis_client, said_of
 
 __all__ = ["RedisEventLog"]
 
@@ -25,7 +25,6 @@ _CONNECT_WITHIN_S: Final = 2.0
 _ANSWER_WITHIN_S: Final = 5.0
 _BLOCK_S: Final = 1.0
 _RETRY_S: Final = 0.1
-_NOT_USABLE = "event log: the address of Redis is not usable, redis://[user:password@]host[:port]/n"
 
 # The id of the newest entry, also when no entry is left. A stream that is not there is begun with
 # an id of its own time, so that one that was lost with its server is not taken for the same log.
@@ -103,15 +102,14 @@ class RedisEventLog:
         capacity: int = 10_000,
     ) -> None:
         try:
-            self._client: Any = redis.Redis.from_url(
+            self._client = redis_client(
                 url,
-                socket_connect_timeout=_CONNECT_WITHIN_S,
-                socket_timeout=_ANSWER_WITHIN_S,
-                retry=Retry(NoBackoff(), 0),  # who calls knows better when to try again
+                subject="event log",
+                connect_within_s=_CONNECT_WITHIN_S,
+                answer_within_s=_ANSWER_WITHIN_S,
             )
-        except ValueError:
-            # The cause may quote the address, and with it the password.
-            raise EventLogError(_NOT_USABLE) from None
+        except ConfigError as error:
+            raise EventLogError(str(error)) from None
         self._now_ms = now_ms
         # The braces keep both keys on one node of a Redis cluster.
         self._stream = f"{{{name}}}"
@@ -196,21 +194,8 @@ class RedisEventLog:
         try:
             return command(*args, **named)
         except redis.RedisError as error:
-            # Not chained: old servers quote the password they did not understand.
-            cause = self._hide_password(str(error) or type(error).__name__)
-            raise EventLogUnavailableError(
-                f"event log: Redis at {self._address()} cannot be used: {cause}"
-            ) from None
-
-    def _address(self) -> str:
-        target = self._client.connection_pool.connection_kwargs
-        if "path" in target:
-            return str(target["path"])
-        return f"{target.get('host', 'localhost')}:{target.get('port', 6379)}"
-
-    def _hide_password(self, text: str) -> str:
-        password = self._client.connection_pool.connection_kwargs.get("password")
-        return text.replace(password, "***") if password else text
+            said = said_of(self._client, error)
+            raise EventLogUnavailableError(f"event log: {said}") from None
 
 
 def _to_redis(event: str) -> str:

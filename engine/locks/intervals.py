@@ -8,7 +8,7 @@ from typing import Final
 import redis
 
 from engine.locks.errors import LockUnavailableError
-from engine.locks.redis_registry import client_of
+from engine.redis_client import redis_client, said_of
 
 __all__ = ["IntervalLocks"]
 
@@ -32,7 +32,9 @@ class IntervalLocks:
     """
 
     def __init__(self, url: str, *, owner: str, timeout_s: float = 5.0) -> None:
-        self._client = client_of(url, timeout_s)
+        self._client = redis_client(
+            url, subject="locks", connect_within_s=timeout_s, answer_within_s=timeout_s
+        )
         self._owner = owner
 
     def take(self, wanted: Sequence[tuple[str, int]]) -> list[bool]:
@@ -55,6 +57,6 @@ class IntervalLocks:
         try:
             answers = pipe.execute() if wanted else []
         except redis.RedisError as error:
-            raise LockUnavailableError(f"locks: Redis does not answer: {error}") from error
+            raise LockUnavailableError(f"locks: {said_of(self._client, error)}") from None
         mine = self._owner.encode()
         return [holder in {mine, self._owner} for holder in answers[1::2]]

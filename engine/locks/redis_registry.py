@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from engine.errors import ConfigError
 from engine.locks.errors import LockUnavailableError
 from engine.locks.lease import Grant
 from engine.locks.lock import Claim
+from engine.redis_client import redis_client, said_of
 
-__all__ = ["RedisRegistry", "client_of"]
+__all__ = ["RedisRegistry"]
 
 # KEYS: the lock, and what is remembered of it: its newest term, and which life of the server wrote
 # that last. After a restart, a failover or the loss of data somebody may hold a lock that Redis
@@ -59,26 +57,6 @@ return 1
 """
 
 
-def client_of(url: str, timeout_s: float) -> Any:
-    """Return a client whose every call ends within some seconds.
-
-    Raises:
-        ConfigError: The address is not usable.
-    """
-    try:
-        return redis.Redis.from_url(
-            url,
-            socket_connect_timeout=timeout_s,
-            socket_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),  # who calls knows better when to try again
-        )
-    except ValueError:
-        # The cause may quote the address, and with it the password.
-        raise ConfigError(
-            "lock: the address of Redis is not usable, redis://[user:password@]host[:port]/n"
-        ) from None
-
-
 class RedisRegistry:
     """As `LeaseRegistry`. One database of Redis serves one store.
 
@@ -92,7 +70,9 @@ class RedisRegistry:
     """
 
     def __init__(self, url: str, *, timeout_s: float, name: str = "lock:leader") -> None:
-        self._client = client_of(url, timeout_s)
+        self._client = redis_client(
+            url, subject="lock", connect_within_s=timeout_s, answer_within_s=timeout_s
+        )
         # The braces keep both keys on one node of a Redis cluster.
         self._keys = [f"{{{name}}}", f"{{{name}}}:term"]
         self._take = self._client.register_script(_TAKE)
@@ -116,7 +96,7 @@ class RedisRegistry:
         try:
             return script(keys=self._keys, args=arguments)
         except redis.RedisError as error:
-            raise LockUnavailableError(f"lock: Redis does not answer: {error}") from error
+            raise LockUnavailableError(f"lock: {said_of(self._client, error)}") from None
 
 
 def _ms(lease_s: float) -> int:
