@@ -13,7 +13,13 @@ from typing import Any, Final, Self
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
@@ -146,9 +152,11 @@ class Store:
         """Say of an error of the database what it means and what to do."""
         try:
             yield
+        # Without their causes: PostgreSQL quotes the row or the value, which may be secret.
         except IntegrityError as error:
-            # Without its cause: PostgreSQL quotes the row, which may hold what is secret.
             raise ConstraintError(f"store {self.name!r}: {_rule_of(error)}") from None
+        except DataError as error:
+            raise StoreError(f"store {self.name!r}: {_problem_of(error)}") from None
         except DBAPIError as error:
             raise StoreError(f"store {self.name!r}: {_cause_of(error)}") from error
         except NoConnectionError as error:
@@ -160,10 +168,16 @@ class Store:
 
 def _rule_of(error: IntegrityError) -> str:
     """Return which rule of which table forbids a change."""
-    details = getattr(error.orig, "diag", None)
+    problem, details = _problem_of(error), getattr(error.orig, "diag", None)
     if details is None:
-        return str(error.orig)  # SQLite names columns, no values
-    return f"{details.message_primary} ({details.constraint_name or details.column_name})"
+        return problem
+    return f"{problem} ({details.constraint_name or details.column_name})"
+
+
+def _problem_of(error: DBAPIError) -> str:
+    """Return what is wrong without any value: SQLite names none, PostgreSQL in its details."""
+    details = getattr(error.orig, "diag", None)
+    return str(error.orig if details is None else details.message_primary)
 
 
 def _cause_of(error: DBAPIError) -> str:
