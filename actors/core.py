@@ -11,7 +11,8 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from actors.market_data import MarketFacts, MarketProgress
-from actors.order_manager import ORDER_MANAGER, DecisionProgress
+from actors.order_manager import ORDER_MANAGER
+from actors.progress import DecisionProgress
 from actors.services import ServiceAwayError, call, failure_text
 from actors.wire import start_name
 from engine.errors import ChorusError

@@ -17,10 +17,11 @@ from actors.core import Core
 from actors.deployment import Deployment, take_over
 from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.health import health_of
+from actors.journal_place import JournalPlace
 from actors.market_data import MarketDataActor
 from actors.members import HostProcess, Member, unwritten_states
 from actors.memory import ManagerMemory
-from actors.order_manager import JournalPlace, OrderManagerActor
+from actors.order_manager import OrderManagerActor
 from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError, call
 from actors.supervisor import Supervisor

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import zmq
 
 from actors.ending import Ending
+from actors.journal_place import JournalPlace
+from actors.news import News
+from actors.progress import DecisionCount, DecisionProgress, Stretch
 from actors.services import ServiceAwayError, call
 from actors.wire import (
     SLICES_TOPIC,
@@ -34,8 +34,7 @@ from actors.wire import (
 )
 from engine.config import RunConfig
 from engine.crash_points import ARMED, CrashPoint, reach
-from engine.journal import JournalFile, OrderJournal, read_state, write_state
-from engine.latency import LatencyHistogram
+from engine.journal import JournalFile, OrderJournal
 from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
 from engine.sequencing.coordinator import Coordinator
@@ -44,13 +43,7 @@ from engine.spool import Spool
 from engine.trading import EVERYWHERE, AccountState, Ledger, OrderManager, Registration, TradingMode
 from engine.types import MarketSlice
 
-__all__ = [
-    "ORDER_MANAGER",
-    "DecisionProgress",
-    "JournalPlace",
-    "OrderManagerActor",
-    "OwingHost",
-]
+__all__ = ["ORDER_MANAGER", "OrderManagerActor"]
 
 ORDER_MANAGER = "#order-manager"
 """Participant name of the order manager on the candle fan-out; its epoch there is its reign."""
@@ -61,75 +54,9 @@ REPLAY_SLICES = 4096
 CREDIT_EVERY_SLICES = 128
 IDLE_MS = 250
 
-MOST_WAIT = 2
-"""Who may wait for new lines of the ledger at the same time."""
-
 _CONTROL_TIMEOUT_S = 30.0
 
 T = TypeVar("T")
-
-
-class JournalPlace(msgspec.Struct, frozen=True):
-    """A file for the order manager's records.
-
-    Attributes:
-        path: The file.
-        is_durable: Wait for the disk before anybody is told of a record, so that the records
-            outlive the machine and not only the process.
-    """
-
-    path: str
-    is_durable: bool
-
-
-class OwingHost(msgspec.Struct, frozen=True):
-    """A participant the slice in hand waits for. `waited_s`: since it could have answered."""
-
-    host: str
-    start: int
-    slice: int
-    waited_s: float
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    """A run played without a break, whichever processes died meanwhile.
-
-    Attributes:
-        started_ns: Monotonic clock when its first slice arrived; 0 before.
-        after: Base candles decided before it.
-    """
-
-    started_ns: int = 0
-    after: int = 0
-
-
-class DecisionProgress(msgspec.Struct, frozen=True):
-    """How far deciding has come.
-
-    Attributes:
-        decided: Newest slice decided; -1 before the first.
-        candles: Base candles decided.
-        finished: Everything there will ever be is decided.
-        stretch: Since when it has been going on.
-        elapsed_s: Time since then, until everything was decided.
-        through: Newest slice answered, by host.
-        owing: Whom the slice in hand waits for.
-        latency_ms: Percentiles since the order manager's present life began.
-    """
-
-    decided: int
-    candles: int
-    finished: bool
-    stretch: Stretch
-    elapsed_s: float
-    through: dict[str, int]
-    owing: list[OwingHost]
-    latency_ms: dict[str, float]
-
-    @classmethod
-    def none(cls) -> DecisionProgress:
-        """Return the progress of an order manager nobody has heard of yet."""
-        return cls(-1, 0, False, Stretch(), 0.0, {}, [], {})
 
 
 class OrderManagerActor:
@@ -157,23 +84,12 @@ class OrderManagerActor:
         self._config = config
         self._market = market
         self._journal = journal
-        self._base: frozenset[str] = frozenset()
         self._met: set[tuple[str, int]] = set()
-        self._latency = LatencyHistogram()
-        self._candles = 0
-        self._undecided: deque[tuple[int, int]] = deque()
-        self._answered_ns: dict[str, int] = {}
-        self._in_hand = -1
-        self._in_hand_since_ns = 0
         self._credit_given = -1
-        self._stretch = Stretch()
-        self._finished_ns = 0
         self._reign = -1
         self._is_open = False
         self._feed_ended = False
-        self._news = threading.Condition()
-        self._lines = self._executions = 0
-        self._may_wait = threading.BoundedSemaphore(MOST_WAIT)
+        self._news = News()
         self._ending = Ending()
         self._mailbox = Mailbox()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -202,10 +118,9 @@ class OrderManagerActor:
         """
         if self._is_open:
             return self._reign
-        reign = self._next_reign()
-        self._base = frozenset(base_streams.values())
-        self._undecided.clear()
         place = self._journal
+        reign = place.next_reign()
+        count = DecisionCount(base_streams.values(), stretch)
         with contextlib.ExitStack() as stack:
             spool = stack.enter_context(contextlib.closing(Spool(Path(place.path).parent)))
             ledger = Ledger(spool=spool, tail=True)
@@ -215,25 +130,14 @@ class OrderManagerActor:
             stack.callback(journal.close)
             coordinator = Coordinator(manager, journal, reign=reign, spool=spool)
             newest = max((record.matched for record in journal.records()), default=-1)
-            coordinator.restore(self._counted(self._replayed(0, newest)), journal.records())
+            coordinator.restore(count.counted(self._replayed(0, newest)), journal.records())
             stack.pop_all()
         self._manager, self._coordinator = manager, coordinator
-        decided = coordinator.decided
-        self._candles = sum(base for number, base in self._undecided if number <= decided)
-        while self._undecided and self._undecided[0][0] <= decided:
-            self._undecided.popleft()
+        count.note(coordinator.decided, coordinator.matched)
+        self._count = count
         self._subscriber.subscribe(attached_topic(start_name(ORDER_MANAGER, reign)))
-        self._stretch = stretch
         self._reign = reign
         self._is_open = True
-        return reign
-
-    def _next_reign(self) -> int:
-        """Count this life: what an earlier one said must never be taken for its words."""
-        place = Path(self._journal.path).with_suffix(".reign")
-        last = read_state(place)
-        reign = 0 if last is None else int(last) + 1
-        write_state(place, str(reign).encode(), sync=self._journal.is_durable)
         return reign
 
     def introduce(self) -> int | None:
@@ -257,13 +161,6 @@ class OrderManagerActor:
                 return
             yield from slices
             start = slices[-1].number + 1
-
-    def _counted(self, slices: Iterable[MarketSlice]) -> Iterator[MarketSlice]:
-        """Note how many base candles each slice has."""
-        for market_slice in slices:
-            base = sum(candle.stream in self._base for candle in market_slice.candles)
-            self._undecided.append((market_slice.number, base))
-            yield market_slice
 
     def catch_up(self) -> None:
         """Take what was published before this process listened; called once it does."""
@@ -330,10 +227,7 @@ class OrderManagerActor:
 
     def trading(self) -> dict[str, TradingMode]:
         """Return every mode other than ``running``, by account; an empty id for all of them."""
-        return self._ask(self._manager_modes)
-
-    def _manager_modes(self) -> dict[str, TradingMode]:
-        return self._manager.trading()
+        return self._ask(lambda: self._manager.trading())  # noqa: PLW0108 - made by `open`
 
     def account_states(self) -> list[AccountState]:
         """Return balance, equity and so on per account and currency."""
@@ -351,7 +245,8 @@ class OrderManagerActor:
         Returns:
             How many lines there are, and those asked for.
         """
-        self._await_news(lambda: self._lines > start, wait_s)
+        self._require_open()
+        self._news.await_line(start, wait_s)
 
         def read() -> tuple[int, list[bytes]]:
             total = self._coordinator.lines
@@ -375,28 +270,11 @@ class OrderManagerActor:
             wait_s: How long to wait for line `start`, as `ledger_lines`.
             with_roster: Tell, too, who took part before them.
         """
-        self._await_news(lambda: self._executions > start, wait_s)
+        self._require_open()
+        self._news.await_execution(start, wait_s)
         return self._ask(
             lambda: self._coordinator.executions_from(start, limit, with_roster=with_roster)
         )
-
-    def _await_news(self, is_there: Callable[[], bool], wait_s: float) -> None:
-        """Wait for something new, if not too many others do so."""
-        self._require_open()
-        if self._may_wait.acquire(blocking=False):
-            try:
-                with self._news:
-                    self._news.wait_for(is_there, wait_s)
-            finally:
-                self._may_wait.release()
-
-    def _tell_lines(self) -> None:
-        """Wake who waits for new lines."""
-        lines, executions = self._coordinator.lines, self._coordinator.executions
-        if lines != self._lines or executions != self._executions:
-            with self._news:
-                self._lines, self._executions = lines, executions
-                self._news.notify_all()
 
     def has_met(self, host: str, start: int) -> bool:
         """Tell whether a start of a participant has said hello, so that it can be written to."""
@@ -417,10 +295,7 @@ class OrderManagerActor:
 
     def members(self) -> dict[str, tuple[int, list[str]]]:
         """Return the epoch and the instances of every participant."""
-        return self._ask(self._members)
-
-    def _members(self) -> dict[str, tuple[int, list[str]]]:
-        return self._coordinator.members()
+        return self._ask(lambda: self._coordinator.members())  # noqa: PLW0108 - made by `open`
 
     def join(
         self, host: str, epoch: int, instances: Mapping[str, Sequence[str]]
@@ -432,7 +307,7 @@ class OrderManagerActor:
         """
 
         def add() -> tuple[int, dict[str, list[SliceEvent]]]:
-            self._answered_ns[host] = time.monotonic_ns()
+            self._count.heard_of(host)
             live_from = self._coordinator.join(host, epoch=epoch, instances=instances)
             return live_from, {name: self._coordinator.history(name) for name in instances}
 
@@ -446,7 +321,7 @@ class OrderManagerActor:
         """
 
         def renew() -> Past:
-            self._answered_ns[host] = time.monotonic_ns()
+            self._count.heard_of(host)
             return self._coordinator.rejoin(host, epoch=epoch)
 
         return self._ask(renew)
@@ -459,7 +334,7 @@ class OrderManagerActor:
         """
 
         def move() -> Past:
-            self._answered_ns[to] = time.monotonic_ns()
+            self._count.heard_of(to)
             return self._coordinator.move(instance, to=to, epoch=epoch)
 
         return self._ask(move)
@@ -475,11 +350,7 @@ class OrderManagerActor:
 
     def be_patient(self) -> None:
         """Give whoever owes an answer the full time again: a service has been away."""
-
-        def start_again() -> None:
-            self._in_hand_since_ns = time.monotonic_ns()
-
-        self._ask(start_again)
+        self._ask(lambda: self._count.be_patient())  # noqa: PLW0108 - made by `open`
 
     def leave(self, host: str, instances: Sequence[str], reason: str) -> None:
         """Remove a participant: its working entries are cancelled, its protection stays."""
@@ -487,7 +358,7 @@ class OrderManagerActor:
 
     def progress(self) -> DecisionProgress:
         """Return how far deciding has come and who holds it up."""
-        return self._ask(self._progress)
+        return self._ask(lambda: self._count.progress(self._coordinator))
 
     def extract(self) -> LedgerExtract:
         """Return the ledger's hashes, signals, fills and account states for the report."""
@@ -499,7 +370,8 @@ class OrderManagerActor:
             self._run()
 
     def _run(self) -> None:
-        self._in_hand_since_ns = time.monotonic_ns()
+        coordinator, count, news = self._coordinator, self._count, self._news
+        count.be_patient()
         gc.freeze()  # as in the strategy actors: nothing built so far goes away
         poller = zmq.Poller()
         for source in (self._router, self._subscriber, self._mailbox.fileno()):
@@ -512,9 +384,10 @@ class OrderManagerActor:
                     self._take_slices()
                 else:
                     self._mailbox.drain()
-            self._send(self._coordinator.advance())
-            self._tell_lines()
-            self._account_progress()
+            self._send(coordinator.advance())
+            news.tell(coordinator.lines, coordinator.executions)
+            count.note(coordinator.decided, coordinator.matched)
+            self._give_credit()
 
     def _ask(self, call: Callable[[], T]) -> T:
         self._require_open()
@@ -532,15 +405,13 @@ class OrderManagerActor:
             if answer.through < 0 and answer.taken is None and not answer.commands:
                 self._met.add((answer.host, start_of(answer.epoch)))
             elif coordinator.on_answer(answer):
-                self._answered_ns[answer.host] = now
-                if answer.published_ns:
-                    self._latency.add((now - answer.published_ns) / 1e6)
+                self._count.answered(answer, now)
 
     def _take_slices(self) -> None:
         for frame in receive_all(self._subscriber):
             batch = self._slices.decode(payload_of(frame))
-            if not self._stretch.started_ns:
-                self._stretch = Stretch(time.monotonic_ns(), self._candles)
+            if not self._count.stretch.started_ns:
+                self._count.begin()
             expected = self._coordinator.received + 1
             if batch.slices and batch.slices[0].number > expected:
                 # The fan-out did not bring it; the log has it. Market data that has died publishes
@@ -555,7 +426,7 @@ class OrderManagerActor:
     def _add(self, slices: Iterable[MarketSlice]) -> None:
         received = self._coordinator.received
         fresh = (each for each in slices if each.number > received)
-        self._coordinator.add_slices(self._counted(fresh))
+        self._coordinator.add_slices(self._count.counted(fresh))
 
     def _send(self, releases: Sequence[tuple[str, Release]]) -> None:
         if ARMED and releases:
@@ -566,38 +437,13 @@ class OrderManagerActor:
         if ARMED and releases:
             reach(CrashPoint.ORDERS_SENT)
 
-    def _account_progress(self) -> None:
-        """Count what was decided, give credit for it and notice the end of the feed."""
+    def _give_credit(self) -> None:
+        """Give credit for what was decided, and notice the end of the feed."""
         coordinator = self._coordinator
         decided = coordinator.decided
-        undecided = self._undecided
-        while undecided and undecided[0][0] <= decided:
-            self._candles += undecided.popleft()[1]
-        if coordinator.matched != self._in_hand:
-            self._in_hand = coordinator.matched
-            self._in_hand_since_ns = time.monotonic_ns()
         if decided >= self._credit_given + CREDIT_EVERY_SLICES:
             self._credit.send(decided.to_bytes(8, "big"))
             self._credit_given = decided
-        if self._feed_ended and not self._finished_ns and decided == coordinator.received:
-            self._finished_ns = time.monotonic_ns()
+        if self._feed_ended and not self._count.is_finished and decided == coordinator.received:
+            self._count.finish()
             self._send(coordinator.farewell())
-
-    def _progress(self) -> DecisionProgress:
-        now, coordinator = time.monotonic_ns(), self._coordinator
-        owing = []
-        for stall in coordinator.stalls():
-            since = max(self._in_hand_since_ns, self._answered_ns.get(stall.host, 0))
-            start = start_of(coordinator.epoch_of(stall.host))
-            owing.append(OwingHost(stall.host, start, stall.slice, (now - since) / 1e9))
-        until, began = self._finished_ns or now, self._stretch.started_ns
-        return DecisionProgress(
-            decided=coordinator.decided,
-            candles=self._candles,
-            finished=bool(self._finished_ns),
-            stretch=self._stretch,
-            elapsed_s=(until - began) / 1e9 if began else 0.0,
-            through=coordinator.reached(),
-            owing=owing,
-            latency_ms=self._latency.percentiles(),
-        )

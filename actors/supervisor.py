@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.fleet import Fleet
 from actors.members import HostProcess, Member
-from actors.order_manager import DecisionProgress
+from actors.progress import DecisionProgress
 from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError
 from engine.config import Isolation

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.order_manager import MOST_WAIT, JournalPlace, OrderManagerActor, Stretch
+from actors.journal_place import JournalPlace
+from actors.news import MOST_WAIT
+from actors.order_manager import OrderManagerActor
+from actors.progress import Stretch
 from actors.wire import Endpoints
 from engine.config import AccountConfig, RunConfig
 from engine.errors import ConfigError
@@ -50,8 +53,9 @@ def an_actor(folder: Path) -> Iterator[Alone]:
             while not is_over.is_set():
                 select.select([actor._mailbox.fileno()], [], [], 0.01)
                 actor._mailbox.drain()
-                actor._send(actor._coordinator.advance())
-                actor._tell_lines()
+                coordinator = actor._coordinator
+                actor._send(coordinator.advance())
+                actor._news.tell(coordinator.lines, coordinator.executions)
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -61,6 +65,9 @@ def an_actor(folder: Path) -> Iterator[Alone]:
             is_over.set()
             thread.join()
             actor._coordinator._recorder.close()  # type: ignore[attr-defined]  # it is a journal
+            spool = actor._manager.ledger._spool
+            assert spool is not None
+            spool.close()
             actor._mailbox.close()
             actor._router.context.destroy(linger=0)
 
@@ -87,8 +94,8 @@ def test_lines_are_read_by_number_and_waited_for(tmp_path: Path) -> None:
 def test_those_who_wait_leave_threads_for_others(tmp_path: Path) -> None:
     with an_actor(tmp_path) as actor, ThreadPoolExecutor(MOST_WAIT) as pool:
         waiting = [pool.submit(actor.ledger_lines, 0, 1, ENOUGH_S) for _ in range(MOST_WAIT)]
-        while actor._may_wait.acquire(blocking=False):
-            actor._may_wait.release()
+        while actor._news._may_wait.acquire(blocking=False):
+            actor._news._may_wait.release()
         assert actor.ledger_lines(0, 1, ENOUGH_S) == (0, [])
         actor.set_trading("halted")
         assert [each.result(ENOUGH_S)[0] for each in waiting] == [1] * MOST_WAIT
