@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +18,10 @@ from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.health import health_of
 from actors.journal_place import JournalPlace
 from actors.market_data import MarketDataActor
-from actors.members import HostProcess, Member, unwritten_states
+from actors.members import HostProcess, Member
 from actors.memory import ManagerMemory
 from actors.order_manager import OrderManagerActor
+from actors.outcomes import collect
 from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError, call
 from actors.supervisor import Supervisor
@@ -29,7 +29,7 @@ from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
 from engine.instance import Command, Pause, Resume, SaidLine
-from engine.report import EngineExtract, StrategyOutcome, outcome_without_instance
+from engine.report import EngineExtract, StrategyOutcome
 from engine.status import EngineHealth, EngineStatus, StrategyStatus, idle_status
 from engine.supervision import SupervisionSettings
 from engine.types import Candle
@@ -37,7 +37,6 @@ from engine.types import Candle
 __all__ = ["EnginePlan", "StrategyManager"]
 
 ROUND_EVERY_S = 0.25
-EXTRACT_TIMEOUT_S = 120.0
 
 MOVE_TIMEOUT_S = 90.0
 """Less than the client waits, so that it hears why."""
@@ -46,7 +45,6 @@ SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
 
 _THREADS_OF_SERVICE = 7
-_OUTCOMES_AT_ONCE = 500
 
 T = TypeVar("T")
 
@@ -230,7 +228,7 @@ class StrategyManager:
             with contextlib.suppress(ServiceAwayError):
                 self._supervise()
                 if self._core.progress.finished and self._supervisor.is_settled():
-                    self._extract = self._collect()
+                    self._extract = collect(self._fleet, self._line)
                     break
             self._fleet.wait_for_change(ROUND_EVERY_S)
         self._phase = "done"
@@ -485,59 +483,4 @@ class StrategyManager:
     def extract(self) -> EngineExtract:
         """Return everything the report needs: as of now, or of the end once there is one."""
         self._require_open()
-        return self._extract or self._collect()
-
-    def _collect(self) -> EngineExtract:
-        """Ask everybody.
-
-        Raises:
-            ServiceAwayError: A process has died; it comes back, and then knows the answer.
-        """
-        progress = self._core.progress
-        through = progress.decided if progress.finished else -1
-        outcomes: dict[str, StrategyOutcome] = {}
-        hosts = [host for host in self._fleet.hosts.values() if host.state != "ended"]
-        with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            for found in pool.map(lambda host: self._outcomes_of(host, through), hosts):
-                outcomes.update(found)
-        for member in self._fleet.members.values():
-            outcome = outcomes.get(member.id) or member.outcome
-            outcome = outcome or outcome_without_instance(member.status)
-            if not member.is_set_aside:
-                member.status = outcome.last
-            line = self._line(member)
-            outcomes[member.id] = msgspec.structs.replace(outcome, cause=line.cause, last=line)
-        members = self._fleet.members.values()
-        return EngineExtract(
-            strategies=[member.config for member in members],
-            outcomes={member.id: outcomes[member.id] for member in members},
-            ledger=call(self._core.orders.handle.extract.remote(), EXTRACT_TIMEOUT_S),
-            candles=progress.candles,
-            elapsed_s=progress.elapsed_s,
-            latency_ms=progress.latency_ms,
-            continued_after=progress.stretch.after,
-            notices=unwritten_states(hosts),
-        )
-
-    def _outcomes_of(self, host: HostProcess, through: int) -> dict[str, StrategyOutcome]:
-        if host.state == "starting":
-            raise ServiceAwayError(f"host {host.id!r} is on its way back")
-        found: dict[str, StrategyOutcome] = {}
-        names = list(host.carried)
-        for first in range(0, len(names), _OUTCOMES_AT_ONCE):
-            some = names[first : first + _OUTCOMES_AT_ONCE]
-            try:
-                reply = self._fleet.ask(host, AskOutcomes(some, through))
-            except ServiceAwayError:
-                raise
-            except ChorusError as error:
-                # It does not answer: it hangs in its own code.
-                for name in some:
-                    status = msgspec.structs.replace(
-                        self._fleet.members[name].status, status="error", cause=str(error)
-                    )
-                    found[name] = outcome_without_instance(status)
-                continue
-            found.update({outcome.id: outcome for outcome in reply.outcomes})
-            host.unwritten = reply.unwritten
-        return found
+        return self._extract or collect(self._fleet, self._line)
