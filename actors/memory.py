@@ -15,7 +15,7 @@ from engine.instance import Status
 from engine.journal import read_state, write_state
 from engine.supervision import History, decode, encode
 
-__all__ = ["ManagerMemory"]
+__all__ = ["ManagerMemory", "remembered_code"]
 
 _STRATEGIES = "strategies.json"
 _HISTORY = "supervision.json"
@@ -31,6 +31,19 @@ class _Stored(msgspec.Struct, frozen=True):
     account: str = ""
     parameters: dict[str, Any] | None = None
     generation: int = 0
+
+
+def remembered_code(folder: Path) -> dict[str, str]:
+    """Return the file each strategy is started from, by id; also for others than the manager.
+
+    Args:
+        folder: As for `ManagerMemory`.
+
+    Raises:
+        ChorusError: What is stored is damaged.
+    """
+    stored = _stored(folder) or []
+    return {msgspec.json.decode(each.config, type=_Named).id: each.plugin_file for each in stored}
 
 
 class ManagerMemory:
@@ -87,20 +100,14 @@ class ManagerMemory:
         Raises:
             ChorusError: What is stored is damaged.
         """
-        data = read_state(self._folder / _STRATEGIES)
-        if data is None:
+        stored = _stored(self._folder)
+        if stored is None:
             return {
                 strategy.id: Member(
                     strategy, plugin_files[strategy.type], config.isolation_of(strategy)
                 )
                 for strategy in config.strategies
             }
-        try:
-            stored = msgspec.json.decode(data, type=list[_Stored])
-        except msgspec.MsgspecError as error:
-            raise ChorusError(
-                f"{str(self._folder / _STRATEGIES)!r}: damaged: {error}; restore it from a copy"
-            ) from error
         return {member.id: member for member in map(self._member, stored)}
 
     def _member(self, stored: _Stored) -> Member:
@@ -126,3 +133,20 @@ class ManagerMemory:
     def kinds(self) -> dict[str, Isolation]:
         """Return what the hosts are that have ever been started, as far as they are pooled."""
         return {host: "pooled" for host in self.history.hosts if ":" in host}
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+def _stored(folder: Path) -> list[_Stored] | None:
+    """Return what is stored of every strategy; None: nothing ever was."""
+    data = read_state(folder / _STRATEGIES)
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=list[_Stored])
+    except msgspec.MsgspecError as error:
+        raise ChorusError(
+            f"{str(folder / _STRATEGIES)!r}: damaged: {error}; restore it from a copy"
+        ) from error

@@ -13,6 +13,8 @@ from engine.errors import ConfigError
 
 __all__ = ["Settings", "read_settings"]
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
 
 class Settings(BaseSettings):
     """What the environment says; every variable is optional.
@@ -33,6 +35,11 @@ class Settings(BaseSettings):
             a key.
         metrics_strategies: ``CHORUS_METRICS_STRATEGIES``: how many strategies have metrics of their
             own.
+        keep_audit_days: ``CHORUS_KEEP_AUDIT_DAYS``: how long a service keeps its audit log; 0: for
+            good.
+        keep_alert_days: ``CHORUS_KEEP_ALERT_DAYS``: likewise alerts, once they are acknowledged.
+        keep_code_days: ``CHORUS_KEEP_CODE_DAYS``: likewise code of strategies nothing needs any
+            more.
         log_level: ``CHORUS_LOG_LEVEL``: what is logged to standard error.
         log_format: ``CHORUS_LOG_FORMAT``: ``console`` for people, ``json`` for an object per line.
         debug: ``CHORUS_DEBUG=1``: show the traceback of an unexpected error.
@@ -48,6 +55,9 @@ class Settings(BaseSettings):
     origins: Annotated[frozenset[str], NoDecode] = frozenset()
     metrics_open: bool = False
     metrics_strategies: Annotated[int, Field(ge=0, le=100_000)] = 200
+    keep_audit_days: Days = 365
+    keep_alert_days: Days = 90
+    keep_code_days: Days = 30
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     log_format: Literal["console", "json"] = "console"
     debug: bool = False

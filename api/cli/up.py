@@ -76,7 +76,7 @@ def up(
     from api.server import Exposition, Guards, create_app  # noqa: PLC0415 - see above
     from api.server.standby import create_standby_app  # noqa: PLC0415 - see above
     from api.service.listening import bound, serving, serving_meanwhile  # noqa: PLC0415 - see above
-    from api.service.plan import ServicePlan  # noqa: PLC0415 - see above
+    from api.service.plan import Keep, ServicePlan  # noqa: PLC0415 - see above
     from api.service.service import running_service  # noqa: PLC0415 - see above
 
     plan = ServicePlan(
@@ -93,6 +93,11 @@ def up(
         ),
         leader_lease_s=settings.leader_lease_s,
         is_new_run=new_run,
+        keep=Keep(
+            audit_days=settings.keep_audit_days,
+            alert_days=settings.keep_alert_days,
+            code_days=settings.keep_code_days,
+        ),
     )
     console = report_console()
     guards = Guards(

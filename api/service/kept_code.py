@@ -6,7 +6,11 @@ process has to be started again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import threading
+from collections.abc import Collection
 from pathlib import Path
 
 from engine.catalog import LoadedType
@@ -17,7 +21,7 @@ __all__ = ["KeptCode"]
 
 
 class KeptCode:
-    """A folder with one file for every version of every type that was ever started.
+    """A folder with one file for every version of every type that was started of late.
 
     Args:
         folder: Made when it is needed. Where it is is written down for the next start, which may be
@@ -26,6 +30,7 @@ class KeptCode:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        self._lock = threading.Lock()
 
     def keep(self, loaded: LoadedType) -> Path:
         """Return a copy of a type's file that nobody changes.
@@ -34,8 +39,13 @@ class KeptCode:
             PluginError: The file is not what was loaded any more, or cannot be copied.
         """
         copy = self._folder / f"{loaded.file.stem}-{loaded.code_hash[:16]}.py"
-        if copy.exists():
-            return copy
+        with self._lock:
+            if copy.exists():
+                # Young again: whoever is to start from it has not written that down yet. A
+                # read-only disk does not take the time, but nothing is deleted from it either.
+                with contextlib.suppress(OSError):
+                    os.utime(copy)
+                return copy
         try:
             code = loaded.file.read_bytes()
         except OSError as error:
@@ -45,3 +55,21 @@ class KeptCode:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_state(copy, code, sync=True)
         return copy
+
+    def forget(self, needed: Collection[str], *, before_ms: int) -> list[str]:
+        """Delete copies nothing needs and nothing has been started from for some time.
+
+        Args:
+            needed: Names of files that stay.
+            before_ms: When they were last asked for at the latest, milliseconds UTC.
+
+        Returns:
+            The names of those deleted; one that cannot be deleted stays.
+        """
+        forgotten = []
+        for copy in sorted(self._folder.glob("*.py")):
+            with self._lock, contextlib.suppress(OSError):
+                if copy.name not in needed and copy.stat().st_mtime_ns < before_ms * 1_000_000:
+                    copy.unlink()
+                    forgotten.append(copy.name)
+        return forgotten

@@ -11,12 +11,27 @@ from engine.config import RunConfig
 from engine.errors import ConfigError
 from engine.market import streams_on_offer
 
-__all__ = ["DEFAULT_PORT", "ServicePlan", "engine_config", "make_folder"]
+__all__ = ["DEFAULT_PORT", "Keep", "ServicePlan", "engine_config", "make_folder"]
 
 DEFAULT_PORT: Final = 8642
 
 FEWEST_CANDLES: Final = 100_000
 """Of a made-up market that plays for a service: it goes on for days, not for seconds."""
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """For how many days a service keeps what it may forget; 0: for good.
+
+    Attributes:
+        audit_days: Entries of the audit log.
+        alert_days: Alerts, once they are acknowledged.
+        code_days: Copies of strategy files nothing needs any more, since a strategy was last
+            started from them.
+    """
+
+    audit_days: int = 365
+    alert_days: int = 90
+    code_days: int = 30
 
 
 class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +51,7 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
         leader_lease_s: After so long without a word of it, another service on the store leads.
         is_new_run: The store's engine goes on with the run in this folder, whichever it played
             before.
+        keep: For how long it keeps what.
     """
 
     config: RunConfig
@@ -49,6 +65,7 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
     plugin_folders: tuple[str, ...] = ()
     leader_lease_s: float = 10.0
     is_new_run: bool = False
+    keep: Keep = Keep()
 
 
 def make_folder(folder: Path) -> None:

@@ -140,11 +140,12 @@ def _connect(
     heard = OverheardLog(events, reporter.overhear)
     recorder = Recorder(store, heard, ground.ownership.of, now_ms, run_id=run_id(folder))
     recording = RecordingLoop(recorder, client.ledger_lines)
+    code = KeptCode(plan.folder / "code")
     deployer = Deployer(
         ground.strategies,
         lambda: ground.files.catalog,
         client.deploy,
-        keep=KeptCode(plan.folder / "code").keep,
+        keep=code.keep,
         on_refusal=reporter.refused,
     )
     bots = BotDeployer(ground.subscriptions, client, folder.path)
@@ -164,7 +165,7 @@ def _connect(
         on_look=reporter.look_at,
     )
     # Whoever tells the reporter something ends before it: what is started last is ended first.
-    housekeeping = Housekeeping(store, now_ms)
+    housekeeping = Housekeeping(store, now_ms, plan.keep, code, run=folder.path)
     for thread in (reporter, recording, candles, status, rounds, observer, housekeeping):
         thread.start()
         stack.callback(thread.close)

@@ -37,7 +37,7 @@ RULES: Final = (
     Rule(LogLine.at_ms, 7 * DAY_MS),
     Rule(IdempotencyKey.created_ms, DAY_MS),
 )
-"""Orders, fills and positions are kept for good."""
+"""What is always kept so long. Orders, fills and positions are kept for good."""
 
 
 class Retention:

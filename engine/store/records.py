@@ -127,7 +127,7 @@ class Alert(Base):
     title: Mapped[Words]
     text: Mapped[Words]
     open_key: Mapped[Id | None] = mapped_column(unique=True)
-    acknowledged_ms: Mapped[Moment | None]
+    acknowledged_ms: Mapped[Moment | None] = mapped_column(index=True)
     acknowledged_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id"))
 
 
@@ -233,10 +233,10 @@ class Setting(Base):
 
 
 class AuditEntry(Base):
-    """A change somebody made; never changed, never deleted.
+    """A change somebody made; never changed, and deleted only when it is old.
 
     Attributes:
-        id: In the order they came.
+        id: In the order they came; never given twice.
         at_ms: When.
         user_id: Who; None: Chorus itself.
         action: ``create``, ``update``, ``delete``, ``start`` and so on.
@@ -246,7 +246,7 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index(None, "kind", "object_id"),)
+    __table_args__ = (Index(None, "kind", "object_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[Counter]
     at_ms: Mapped[Moment] = mapped_column(index=True)

@@ -14,10 +14,13 @@ from engine.audit import record
 from engine.audit_tail import AuditTail
 from engine.store import Setting, Store, User
 
-ON_POSTGRESQL = pytest.mark.parametrize(
-    "address", [pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
-)
-"""SQLite has one writer at a time, so there is no order of commits but that of writing."""
+
+@pytest.fixture
+def shared(store: Store) -> Store:
+    """Return a store that several write to at once."""
+    if "postgresql" not in store.name:
+        pytest.skip("SQLite has one writer at a time: commits come in the order of writing")
+    return store
 
 
 @contextmanager
@@ -76,29 +79,27 @@ def test_more_than_is_read_at_once_comes_at_the_next_calls(
     assert [taken(tail) for _ in range(4)] == [["a", "b"], ["c", "d"], ["e"], []]
 
 
-@ON_POSTGRESQL
-def test_what_is_committed_after_what_was_written_later_is_told(store: Store) -> None:
-    tail = AuditTail(store, "settings")
+def test_what_is_committed_after_what_was_written_later_is_told(shared: Store) -> None:
+    tail = AuditTail(shared, "settings")
     with ExitStack() as last, ExitStack() as first:
-        last.enter_context(changing(store, "a"))
-        first.enter_context(changing(store, "b"))
-        change(store, "c")
+        last.enter_context(changing(shared, "a"))
+        first.enter_context(changing(shared, "b"))
+        change(shared, "c")
         assert taken(tail) == ["c"]
         first.close()
         assert taken(tail) == ["b"]
-        change(store, "d")
+        change(shared, "d")
         assert taken(tail) == ["d"]
     assert taken(tail) == ["a"]
     assert taken(tail) == []
 
 
-@ON_POSTGRESQL
-def test_what_was_rolled_back_is_not_waited_for_forever(store: Store) -> None:
+def test_what_was_rolled_back_is_not_waited_for_forever(shared: Store) -> None:
     now = 0.0
-    tail = AuditTail(store, "settings", lambda: now)
-    with pytest.raises(KeyError), changing(store, "never"):
+    tail = AuditTail(shared, "settings", lambda: now)
+    with pytest.raises(KeyError), changing(shared, "never"):
         raise KeyError
-    change(store, "a")
+    change(shared, "a")
     assert taken(tail) == ["a"]
     assert len(tail._missing) == 1
     now = 61.0
@@ -106,13 +107,12 @@ def test_what_was_rolled_back_is_not_waited_for_forever(store: Store) -> None:
     assert tail._missing == {}
 
 
-@ON_POSTGRESQL
-def test_numbers_that_are_waited_for_are_bounded(store: Store) -> None:
-    tail = AuditTail(store, "settings")
+def test_numbers_that_are_waited_for_are_bounded(shared: Store) -> None:
+    tail = AuditTail(shared, "settings")
     for _ in range(2):
-        with store.write() as session:
+        with shared.write() as session:
             leap = "SELECT setval('audit_log_id_seq', nextval('audit_log_id_seq') + 100000000)"
             session.connection().exec_driver_sql(leap)
-        change(store, "a")
+        change(shared, "a")
         assert taken(tail) == ["a"]
     assert len(tail._missing) <= audit_tail._MOST_MISSING

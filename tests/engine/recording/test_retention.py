@@ -9,7 +9,7 @@ import pytest
 from engine.errors import StoreError
 from engine.recording import ExecutionRow, Retention, Rule, record_executions
 from engine.recording.retention import DAY_MS
-from engine.store import Execution, Fill, Order, Signal, Store
+from engine.store import Alert, AuditEntry, Execution, Fill, Order, Signal, Store
 from tests.engine.recording.ledgers import a_ledger, a_recorder, record_all, rows_of
 
 LEDGER, _ = a_ledger("independent", 3)
@@ -75,3 +75,27 @@ def test_a_purge_that_failed_goes_on_where_it_was(store: Store) -> None:
     with pytest.raises(StoreError, match="locked"):
         a_retention(store, at_once=10, rest=fail).purge()
     assert a_retention(store, at_once=10).purge()["strategy_executions"] == 15
+
+
+def test_of_the_audit_log_no_number_is_given_twice(store: Store) -> None:
+    fields = {"user_id": None, "action": "update", "kind": "settings", "object_id": "a"}
+
+    def change(times: int) -> None:
+        with store.write() as session:
+            session.add_all(AuditEntry(at_ms=NOW - 11, change={}, **fields) for _ in range(times))
+
+    change(25)
+    retention = a_retention(store, rules=(Rule(AuditEntry.at_ms, 10),), at_once=10)
+    assert retention.purge() == {"audit_log": 25}
+    change(1)
+    assert [row["id"] for row in rows_of(store, AuditEntry)] == [26]
+
+
+def test_an_alert_stays_until_it_is_acknowledged(store: Store) -> None:
+    with store.write() as session:
+        for acknowledged in (None, NOW - 11, NOW - 10):
+            alert = Alert(at_ms=0, level="info", title="", text="", acknowledged_ms=acknowledged)
+            session.add(alert)
+    retention = a_retention(store, rules=(Rule(Alert.acknowledged_ms, 10),))
+    assert retention.purge() == {"alerts": 1}
+    assert {row["acknowledged_ms"] for row in rows_of(store, Alert)} == {None, NOW - 10}

@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("change", _JSON, nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_audit_log_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_log_at_ms"), "audit_log", ["at_ms"])
     op.create_index(op.f("ix_audit_log_kind_object_id"), "audit_log", ["kind", "object_id"])
@@ -297,6 +298,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
         sa.UniqueConstraint("open_key", name=op.f("uq_alerts_open_key")),
     )
+    op.create_index(op.f("ix_alerts_acknowledged_ms"), "alerts", ["acknowledged_ms"])
     op.create_index(op.f("ix_alerts_at_ms"), "alerts", ["at_ms"])
     op.create_index(op.f("ix_alerts_owner_id"), "alerts", ["owner_id"])
     op.create_index(op.f("ix_alerts_strategy_id"), "alerts", ["strategy_id"])
