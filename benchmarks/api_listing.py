@@ -220,7 +220,7 @@ def _filled() -> _Filled:
 def _served(file: Path) -> Iterator[HTTPConnection]:
     """Serve a store from a process of its own; a connection to it that is kept."""
     command = [sys.executable, "-m", "benchmarks.api_listing", str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
         try:
             assert process.stdout is not None  # noqa: S101 - a pipe was asked for
             port = process.stdout.readline().strip()

@@ -46,7 +46,7 @@ class ServiceProcess:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on; nobody else would end the process
             self.__exit__()
             raise
         return self
@@ -130,7 +130,7 @@ class ServiceProcess:
             headers={"X-API-Key": self.key},
             timeout=30.0,
             trust_env=False,
-            **options,  # type: ignore[arg-type]
+            **options,  # type: ignore[arg-type]  # as httpx2 takes
         )
 
 

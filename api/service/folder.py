@@ -48,7 +48,7 @@ def open_run(
         if exists and not plan.is_new_run:
             leadership.require_run(run, plan.folder)
         leadership.claim(run, plan.folder)
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on; nobody else would close it
         folder.close()
         raise
     return folder

@@ -107,7 +107,7 @@ class StrategyLogs:
                 return written
             try:
                 rows = self._put(batch)
-            except BaseException:
+            except BaseException:  # whatever it is, it goes on; what was not written waits again
                 with self._lock:
                     self._waiting.extendleft(reversed(batch))
                 raise

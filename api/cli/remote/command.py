@@ -102,6 +102,6 @@ def asking(function: Callable[Concatenate[Remote, P], None]) -> Callable[..., No
             for name, default in defaults.items()
         ),
     ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = hints
     return command

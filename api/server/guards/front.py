@@ -67,7 +67,7 @@ class Front:
             return
         try:
             await self._app(scope, receive, marked)
-        except Exception:
+        except Exception:  # whatever it is, its client gets an answer; it goes on
             if scope["type"] == "http" and not is_begun:
                 defect = ChorusError("the server's log says what happened; tell whoever runs it")
                 await refusal(asked, defect)(scope, receive, marked)

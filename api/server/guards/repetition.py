@@ -75,8 +75,7 @@ class Repetition:
             return
         try:
             await self._app(scope, receive, _Keeper(send, scope, requests, begun).send)
-        except Exception:
-            # A defect of ours, nothing of an answer is kept.
+        except Exception:  # a defect of ours, which goes on: nothing of an answer is kept
             await run_in_threadpool(_let_go, requests, begun)
             raise
 
@@ -112,7 +111,7 @@ class _Keeper:
             _let_go(self._requests, self._claim)
             return
         is_secret = self._scope["state"].get("is_shown_once", False)
-        is_kept = len(self._body) <= _MOST and not (is_secret and self._status < 400)  # noqa: PLR2004
+        is_kept = len(self._body) <= _MOST and not (is_secret and self._status < 400)  # noqa: PLR2004 - as HTTP has it
         body = bytes(self._body) if is_kept else None
         try:
             self._requests.finish(self._claim, Answer(self._status, self._headers, body))

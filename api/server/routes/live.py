@@ -107,7 +107,7 @@ def get_candles(
             CandleView(
                 seq=candle.seq,
                 open_time=candle.open_time,  # type: ignore[arg-type]  # shown as ISO 8601
-                close_time=candle.close_time,  # type: ignore[arg-type]
+                close_time=candle.close_time,  # type: ignore[arg-type]  # likewise
                 open=candle.open,
                 high=candle.high,
                 low=candle.low,

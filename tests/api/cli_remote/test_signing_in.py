@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_key_that_cannot_be_kept_is_said(desk: Desk) -> None:
 
 
 def test_users_are_managed(desk: Desk) -> None:
-    run = lambda *args, **more: desk.json(*args, who="admin", **more)  # noqa: E731
+    run = partial(desk.json, who="admin")
     assert run("users", "add", "bob", "--role", "viewer")["hasPassword"] is False
     assert run("users", "role", "BOB", "--role", "trader")["role"] == "trader"
     assert run("users", "password", "bob", typed=f"{PASSWORD}\n")["hasPassword"] is True

@@ -63,7 +63,7 @@ def test_curl_shows_what_happens(place: Place, key: str) -> None:
     place_of = {"CHORUS_URL": f"http://127.0.0.1:{place.port}", "CHORUS_KEY": key}
     shell = ["/bin/sh", "-c", f"exec {snippet('sh').strip()} --silent --noproxy '*'"]
     environment = {**os.environ, **place_of}
-    with subprocess.Popen(shell, stdout=subprocess.PIPE, text=True, env=environment) as curl:  # noqa: S603
+    with subprocess.Popen(shell, stdout=subprocess.PIPE, text=True, env=environment) as curl:  # noqa: S603 - from our page
         until(lambda: place.hub and place.services.broadcaster._subscribers)
         place.log.publish("fills", {"price": "1"})
         assert curl.stdout is not None

@@ -176,7 +176,7 @@ def test_a_browser_signs_in_with_its_first_message(place: Place, services: Servi
         talk.say("hello", token="chorus_nobody")  # noqa: S106 - nobody's
         assert talk.end()[0] == 4401
     with place.talk(
-        subprotocols=["chorus.v1", f"chorus.token.{token}"],  # type: ignore[list-item]
+        subprotocols=["chorus.v1", f"chorus.token.{token}"],  # type: ignore[list-item]  # a NewType
         origin=f"http://127.0.0.1:{place.port}",
     ) as talk:
         assert talk.connection.subprotocol == "chorus.v1"

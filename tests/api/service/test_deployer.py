@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -147,7 +148,7 @@ STEPS = st.lists(st.sampled_from([*_CHANGES, *_EVENTS]), max_size=25)
 @given(steps=STEPS, which=st.randoms(use_true_random=False))
 @examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_the_end_the_engine_has_what_is_on_record(
-    bench: Bench, steps: list[str], which: object
+    bench: Bench, steps: list[str], which: Random
 ) -> None:
     bench.engine = engine = Engine()
     bench.deployer = bench.another()
@@ -157,7 +158,7 @@ def test_in_the_end_the_engine_has_what_is_on_record(
         bench.deployer.round()
 
     def some() -> str:
-        return which.choice(sorted(strategies.versions()) or ["none"])  # type: ignore[attr-defined,no-any-return]
+        return which.choice(sorted(strategies.versions()) or ["none"])
 
     calls = {
         "create": lambda: bench.create(f"s{len(strategies.versions())}"),

@@ -41,7 +41,7 @@ def lead(settings: Settings, folder: Path, **options: object):  # noqa: ANN201 -
         "on_lost": lambda: None,
         **options,
     }
-    return leading(FileLock(folder / "leader"), settings, **given)  # type: ignore[arg-type]
+    return leading(FileLock(folder / "leader"), settings, **given)  # type: ignore[arg-type]  # as named above
 
 
 def test_whoever_leads_is_on_record_and_gives_it_back(settings: Settings, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_who_takes_it_while_it_is_given_back_leads(settings: Settings, tmp_path:
         first.claim("run1", tmp_path)
         lock = HandedOver(tmp_path / "leader", before.close)
         options = {"stop": lambda: False, "say": lambda line: None, "on_lost": lambda: None}
-        with leading(lock, settings, lease_s=LEASE_S, **options) as second:  # type: ignore[arg-type]
+        with leading(lock, settings, lease_s=LEASE_S, **options) as second:  # type: ignore[arg-type]  # as named above
             second.claim("run1", tmp_path)
             assert second.term == 2
 
@@ -153,7 +153,7 @@ def test_that_nobody_tells_who_leads_is_said(settings: Settings, tmp_path: Path)
     options = {"stop": lambda: True, "say": said.append, "on_lost": lambda: None}
     with (
         pytest.raises(StoppedError),
-        leading(lock, settings, lease_s=LEASE_S, **options),  # type: ignore[arg-type]
+        leading(lock, settings, lease_s=LEASE_S, **options),  # type: ignore[arg-type]  # as named above
     ):
         raise AssertionError
     assert said == ["standing by: lock: Redis does not answer"]
@@ -161,7 +161,7 @@ def test_that_nobody_tells_who_leads_is_said(settings: Settings, tmp_path: Path)
 
 def test_the_lock_is_kept_where_all_services_on_a_store_see_it(tmp_path: Path) -> None:
     def lock(**options: object) -> object:
-        plan = ServicePlan(config=A_RUN, folder=tmp_path, **options)  # type: ignore[arg-type]
+        plan = ServicePlan(config=A_RUN, folder=tmp_path, **options)  # type: ignore[arg-type]  # as named below
         return lock_of(plan)
 
     assert isinstance(lock(), FileLock)

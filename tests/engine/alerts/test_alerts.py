@@ -125,7 +125,7 @@ def test_alerts_are_narrowed_and_sorted(alerts: Alerts) -> None:
 
 def test_what_cannot_be_kept_is_an_error(alerts: Alerts, log: MemoryEventLog) -> None:
     with pytest.raises(ConfigError, match="level must be one of info, warning, error, got 'bad'"):
-        alerts.raise_alert("bad", "t", "")  # type: ignore[arg-type]
+        alerts.raise_alert("bad", "t", "")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(ConstraintError):
         raised(alerts, owner_id="nobody")
     assert log.read(None, 10) == []

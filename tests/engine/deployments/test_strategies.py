@@ -149,7 +149,7 @@ def test_a_restart_that_could_not_run_changes_nothing(desk: Desk) -> None:
 def test_a_stopped_one_runs_again_by_a_restart_and_a_paused_one_stays_paused(desk: Desk) -> None:
     for name, desired, then in (("one", "stopped", "running"), ("two", "paused", "paused")):
         desk.strategies.create(new(id=name), ANN)
-        desk.strategies.set_desired(name, desired, ANN)  # type: ignore[arg-type]
+        desk.strategies.set_desired(name, desired, ANN)  # type: ignore[arg-type]  # as listed
         assert desk.strategies.restart(name, ANN).desired == then
 
 

@@ -46,7 +46,7 @@ def test_each_value_is_that_of_an_indicator_that_began_with_the_same_candle() ->
 def test_what_its_code_raises_is_said_to_whoever_looks(error: BaseException) -> None:
     loaded = discover(default_folders()).types["EMA_CROSS"]
 
-    class Edited(loaded.cls):  # type: ignore[misc, name-defined]
+    class Edited(loaded.cls):  # type: ignore[misc, name-defined]  # found at run time
         @classmethod
         def indicator_specs(cls, config: StrategyConfig, parameters: Any) -> Any:
             raise error

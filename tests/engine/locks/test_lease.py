@@ -27,7 +27,7 @@ class FakeServer:
 
     def _write(self, *state: object) -> None:
         self.before.append(self.state)
-        self.state = state  # type: ignore[assignment]
+        self.state = state  # type: ignore[assignment]  # four values, as above
 
     def take(self, token: str, lease_s: float, last: Claim) -> Grant | None:
         holder, (_, _, term, life) = self._holder(), self.state
@@ -148,7 +148,7 @@ class Line:
         return answer
 
     def take(self, token: str, lease_s: float, last: Claim) -> Grant | None:
-        return self._call(lambda: self._world.server.take(token, lease_s, last))  # type: ignore[return-value]
+        return self._call(lambda: self._world.server.take(token, lease_s, last))  # type: ignore[return-value]  # of that call
 
     def renew(self, token: str, term: int, lease_s: float) -> bool:
         return bool(self._call(lambda: self._world.server.renew(token, term, lease_s)))

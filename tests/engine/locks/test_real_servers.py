@@ -40,7 +40,7 @@ def server() -> Iterator[RedisServer]:
 
 def of_redis(server: RedisServer, lease_s: float = LEASE_S, **options: object) -> LeaseLock:
     registry = RedisRegistry(server.address, timeout_s=2.0)
-    return LeaseLock(registry, lease_s=lease_s, **options)  # type: ignore[arg-type]
+    return LeaseLock(registry, lease_s=lease_s, **options)  # type: ignore[arg-type]  # as a LeaseLock takes
 
 
 @pytest.fixture(params=["redis", "file", pytest.param("postgresql", marks=pytest.mark.slow)])

@@ -39,7 +39,7 @@ class Scene:
         )
 
     def texts(self, strategy: str, caller: Caller = ADMIN, **wanted: object) -> list[str]:
-        page = self.logs.page(strategy, caller, limit=1000, **wanted)  # type: ignore[arg-type]
+        page = self.logs.page(strategy, caller, limit=1000, **wanted)  # type: ignore[arg-type]  # as `page` takes
         return [line.text for line in page.items]
 
 

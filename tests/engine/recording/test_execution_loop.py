@@ -51,7 +51,7 @@ class Locks:
 
 def a_recorder(store: Store, worker: str = "w1", **options: object) -> ExecutionRecorder:
     attendance = Attendance(worker, lambda name: 11)
-    return ExecutionRecorder(store, lambda: 7, run_id="r", attendance=attendance, **options)  # type: ignore[arg-type]
+    return ExecutionRecorder(store, lambda: 7, run_id="r", attendance=attendance, **options)  # type: ignore[arg-type]  # as it takes
 
 
 def drain(loop: ExecutionLoop) -> None:
