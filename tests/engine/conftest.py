@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from engine.store import Store
+from engine.store.base import Base
 from tests.servers import postgres_server
 from tests.stores import an_empty_store
 
@@ -24,18 +26,49 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=KINDS)
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty database."""
-    if request.param == "sqlite":
-        return str(tmp_path / "chorus.db")
-    server: str = request.getfixturevalue("postgres")
-    name = f"t{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # made up above
-    return server.rpartition("/")[0] + f"/{name}"
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return which database it is."""
+    return str(request.param)
 
 
 @pytest.fixture
-def store(address: str) -> Iterator[Store]:
-    with Store.open(address) if "://" in address else an_empty_store(Path(address)) as opened:
+def address(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    """Return the address of an empty database."""
+    if kind == "sqlite":
+        return str(tmp_path / "chorus.db")
+    return _create(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> str:
+    """Return the address of a database with our tables; making one takes a second."""
+    address = _create(postgres)
+    Store.open(address).close()
+    return address
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Store]:
+    if kind == "sqlite":
+        opened = an_empty_store(tmp_path / "chorus.db")
+    else:
+        address: str = request.getfixturevalue("migrated")
+        _empty(address)
+        opened = Store.open(address)
+    with opened:
         yield opened
+
+
+def _create(server: str) -> str:
+    """Return the address of a new database."""
+    name = f"t{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return server.rpartition("/")[0] + f"/{name}"
+
+
+def _empty(address: str) -> None:
+    """Delete all rows; whoever still holds a lock in an ended test makes this fail."""
+    tables = SQL(", ").join(map(Identifier, Base.metadata.tables))
+    with psycopg.connect(address, options="-c lock_timeout=10000") as connection:
+        connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
