@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,6 +37,7 @@ BUSY_MS: Final = 5_000
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _WRITES: Final = "chorus_writes"
+_MAKING: Final = threading.Lock()
 
 _CAUSES: Final = [
     (
@@ -82,7 +85,7 @@ class Store:
 
     @classmethod
     def open(cls, address: str | Path) -> Self:
-        """Open a database and migrate it; makes an SQLite file that is not there.
+        """Open a database and migrate it; makes an SQLite file that is not there, for its owner.
 
         Args:
             address: A file, or ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``.
@@ -103,7 +106,7 @@ class Store:
             raise
         return store
 
-    @contextmanager
+    @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """Read in one transaction, which sees one state of everything.
 
@@ -113,7 +116,7 @@ class Store:
         with self._told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
-    @contextmanager
+    @contextlib.contextmanager
     def write(self) -> Iterator[Session]:
         """Read and write in one transaction: at the end all of it is on the disk, or nothing.
 
@@ -141,13 +144,13 @@ class Store:
     ) -> None:
         self.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         engine = self._writing if writes else self._reading
         with self._told(), engine.begin() as connection:
             yield connection
 
-    @contextmanager
+    @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         """Say of an error of the database what it means and what to do."""
         try:
@@ -215,6 +218,17 @@ def _document_of(text: str | bytes) -> Any:
         return json.loads(text)
 
 
+def _make_private(file: str) -> None:
+    """Make an SQLite file that only its owner may read; SQLite would let everybody read it.
+
+    One that is there is left alone. The files beside it (``-wal``, ``-shm``) get the mode of the
+    file. What keeps it from being made, SQLite says better.
+    """
+    # Closing a file ends all locks this process has on it, so nobody may have opened it meanwhile.
+    with contextlib.suppress(OSError), _MAKING:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def _engine_of(url: URL) -> Engine:
     # What is written may be secret: no message and no log of SQLAlchemy shows it.
     if url.get_backend_name() == "postgresql":
@@ -226,6 +240,8 @@ def _engine_of(url: URL) -> Engine:
             hide_parameters=True,
             json_deserializer=_document_of,
         )
+    if "uri" not in url.query:
+        _make_private(str(url.database))
     engine = create_engine(
         url,
         connect_args={"timeout": BUSY_MS / 1000},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -211,6 +212,28 @@ def test_a_store_without_room_says_so_and_goes_on_when_there_is_some(tmp_path: P
         write_much(pages=1_000_000)
         with store.read() as session:
             assert len(session.scalars(select(Setting)).all()) == 1
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_only_its_owner_may_read_a_new_file_and_those_beside_it(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "chorus.db"
+    before = os.umask(0)
+    try:
+        with Store.open(form.format(file)) as store, store.write() as session:
+            session.add(a_user())
+            session.flush()
+            found = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert found == dict.fromkeys(("chorus.db", "chorus.db-wal", "chorus.db-shm"), 0o600)
+
+
+def test_the_mode_of_a_file_that_is_there_is_its_owners_choice(tmp_path: Path) -> None:
+    file = tmp_path / "chorus.db"
+    file.touch()
+    file.chmod(0o640)
+    Store.open(file).close()
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
