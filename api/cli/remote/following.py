@@ -225,6 +225,9 @@ class Follower:
             MissedError: It cannot go on after the last event known.
         """
         try:
+            if self._key is None:
+                # Else the service would wait for a key, and the user for its refusal.
+                socket.send('{"type": "hello", "token": ""}')
             welcome = self._hear(_OPEN_S)
             # A service that comes back in between has events already that nobody has seen.
             self._after = self._after or welcome.get("id")
