@@ -15,6 +15,7 @@ from engine.catalog import Catalog
 from engine.catalog.definitions import Definitions
 from engine.config import StrategyConfig
 from engine.deployments.accounts import usable_account
+from engine.deployments.capital import require_said
 from engine.deployments.drafting import Draft, Drafting, of_its_own
 from engine.deployments.served import Served
 from engine.errors import (
@@ -241,6 +242,7 @@ class Strategies:
             with self._store.write() as session:
                 # It may have been disabled while the strategy was tried.
                 usable_account(session, strategy.account_id, caller)
+                require_said(session, strategy.account_id, strategy.config)
                 session.add(strategy)
                 change = {"config": strategy.config, "desired": strategy.desired}
                 record(
@@ -360,6 +362,7 @@ class Strategies:
                 strategy = self._owned(session, strategy_id, caller, if_version)
                 if strategy.version != seen.version:
                     continue  # somebody has changed it meanwhile
+                require_said(session, strategy.account_id, drafted.config, before=strategy)
                 self._changed(session, strategy, caller, action, put(strategy, drafted))
             self._on_change(strategy.id)
             return strategy

@@ -183,7 +183,7 @@ class Subscriptions:
                     )
                 _require_keepable(strategy, new.risk)
                 self._require_enough(strategy, terms.capital)
-                require_left(session, account, strategy.config, terms.capital)
+                require_left(session, account, strategy.config, terms.capital, whose="bot")
                 row = Subscription(
                     id=secrets.token_hex(8),
                     owner_id=account.owner_id,
@@ -231,7 +231,9 @@ class Subscriptions:
                 self._require_enough(strategy, terms.capital)
             if terms.capital > row.capital:  # less is always left
                 account = session.get_one(Account, row.account_id)
-                require_left(session, account, strategy.config, terms.capital, besides_bot=row.id)
+                require_left(
+                    session, account, strategy.config, terms.capital, whose="bot", besides=row.id
+                )
             row.capital, row.leverage = terms.capital, terms.leverage
             if change.risk is not None:
                 _require_keepable(strategy, change.risk)

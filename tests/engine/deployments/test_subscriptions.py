@@ -350,15 +350,22 @@ def test_of_many_who_want_the_same_money_at_once_as_many_get_it_as_there_is(desk
         desk.strategies.create(deployed(f"s{number}"), ANN)
         offer(desk, f"s{number}", "public")
 
-    def follow(number: int) -> bool:
+    config = {**EMA, "capital": 300}
+
+    def take(number: int) -> bool:
         try:
-            desk.subscriptions.create(new(strategy=f"s{number}", capital=Decimal(300)), BOB)
+            if number % 2:
+                desk.subscriptions.create(new(strategy=f"s{number}", capital=Decimal(300)), BOB)
+            else:
+                wish = deployed(f"own{number}", account="a-bob", config=config)
+                desk.strategies.create(wish, BOB)
         except ConfigError:
             return False
         return True
 
+    desk.subscriptions.create(new(capital=Decimal(1)), BOB)
     with ThreadPoolExecutor(6) as pool:
-        assert sum(pool.map(follow, range(6))) == 3
+        assert sum(pool.map(take, range(6))) == 3
 
 
 # ---------------------------------------------------------------------- capital
@@ -366,7 +373,19 @@ def test_of_many_who_want_the_same_money_at_once_as_many_get_it_as_there_is(desk
 AMOUNTS = st.decimals(Decimal("0.01"), 1200, places=2)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["follow", "follow", "change", "pause", "leave", "deploy", "remove"]),
+        st.sampled_from(
+            [
+                "follow",
+                "follow",
+                "change",
+                "pause",
+                "leave",
+                "deploy",
+                "deploy",
+                "enlarge",
+                "remove",
+            ]
+        ),
         st.integers(0, 3),
         AMOUNTS,
     ),
@@ -390,7 +409,7 @@ class Books:
         self.own: list[tuple[str, Decimal]] = []
 
     def take(self, what: str, number: int, amount: Decimal) -> None:
-        if what in {"deploy", "remove"} or (number in self.bots) == (what != "follow"):
+        if what in {"deploy", "enlarge", "remove"} or (number in self.bots) == (what != "follow"):
             getattr(self, what)(number, amount)
 
     def follow(self, number: int, amount: Decimal) -> None:
@@ -411,11 +430,22 @@ class Books:
         self.desk.subscriptions.delete(self.bots.pop(number)[0], BOB)
 
     def deploy(self, number: int, amount: Decimal) -> None:
-        """Deploy one with capital of its own, or without; that is not asked for here."""
+        """Deploy one with capital of its own, or without, which is always possible."""
         name = f"{self.run}.own.{len(self.own)}.{next(NAMES)}"
         config = {**EMA, "capital": str(amount)} if number else EMA
-        self.desk.strategies.create(deployed(name, account=self.account, config=config), BOB)
-        self.own.append((name, amount if number else Decimal(0)))
+        wish = deployed(name, account=self.account, config=config)
+        with self.refused_unless(not number or not self.bots or amount <= self.left()):
+            self.desk.strategies.create(wish, BOB)
+            self.own.append((name, amount if number else Decimal(0)))
+
+    def enlarge(self, _: int, amount: Decimal) -> None:
+        """Change what the newest one says."""
+        if self.own:
+            name, before = self.own[-1]
+            is_possible = not self.bots or amount <= max(before, before + self.left())
+            with self.refused_unless(is_possible):
+                self.desk.strategies.change(name, BOB, config={"capital": str(amount)})
+                self.own[-1] = (name, amount)
 
     def remove(self, _: int, __: Decimal) -> None:
         if self.own:
@@ -429,12 +459,16 @@ class Books:
 
     @staticmethod
     def refused_unless(is_possible: bool) -> AbstractContextManager[object]:
-        return nullcontext() if is_possible else pytest.raises(ConfigError, match=r"^capital: ")
+        return (
+            nullcontext()
+            if is_possible
+            else pytest.raises(ConfigError, match=r"^(config\.)?capital: ")
+        )
 
 
 @given(steps=STEPS)
 @examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_bots_get_their_capital_if_and_only_if_it_is_left(
+def test_what_is_promised_beside_bots_is_there_if_and_only_if_it_is_left(
     desk: Desk, steps: list[tuple[str, int, Decimal]]
 ) -> None:
     books = Books(desk)
@@ -443,4 +477,41 @@ def test_bots_get_their_capital_if_and_only_if_it_is_left(
         bots = desk.subscriptions.page(BOB, limit=1000).items
         held = {bot.id: bot.capital for bot in bots if bot.account_id == books.account}
         assert held == dict(books.bots.values())
-        assert books.promised_to_bots() <= BALANCE
+        assert not held or books.left() >= 0
+
+
+def test_strategies_take_nothing_that_is_promised_to_bots(desk: Desk) -> None:
+    desk.subscriptions.create(new(capital=Decimal(900)), BOB)
+    desk.strategies.create(deployed("small", account="a-bob", config={**EMA, "capital": 100}), BOB)
+    desk.strategies.create(deployed("free", account="a-bob"), BOB)
+    message = (
+        r"^config\.capital: account 'u-bob' began with 1000\.5 USDT, 1000 are promised to 2 other "
+        r"bots and strategies; at most 0\.5 are left, got 1"
+    )
+    one = {**EMA, "capital": 1}
+    with pytest.raises(ConfigError, match=message):
+        desk.strategies.create(deployed("one", account="a-bob", config=one), BOB)
+    with pytest.raises(ConfigError, match="promised to 2 other"):
+        desk.strategies.change("free", BOB, config={"capital": 1})
+    with pytest.raises(ConfigError, match=r"900 are promised to 1 other .* 100\.5 are left"):
+        desk.strategies.change("small", BOB, config={"capital": 101})
+    for capital in ("99", "100.5"):
+        desk.strategies.change("small", BOB, config={"capital": capital})
+    desk.strategies.restart("small", BOB)
+
+
+def test_strategies_alone_share_an_account_as_they_like_until_a_bot_comes(desk: Desk) -> None:
+    for name in ("a", "b"):
+        config = {**EMA, "capital": 1000}
+        desk.strategies.create(deployed(name, account="a-bob", config=config), BOB)
+    with pytest.raises(ConfigError, match=r"2000 are promised to 2 other .* most 0 are left"):
+        desk.subscriptions.create(new(), BOB)
+    desk.strategies.change("a", BOB, config={"capital": 700})
+    desk.strategies.delete("b", BOB)
+    desk.subscriptions.create(new(), BOB)
+
+
+def test_capital_is_said_in_a_currency_the_account_has(desk: Desk) -> None:
+    ether = {"symbol": "ETH/BTC", "timeframe": "1m", "capital": 1}
+    with pytest.raises(ConfigError, match="account: ETH/BTC is paid in BTC, but 'u-bob' holds"):
+        desk.strategies.create(deployed("ether", account="a-bob", config=ether), BOB)
