@@ -65,6 +65,10 @@ chaos: setup ## Kill processes of a running engine for a long time (KILLS=200 SE
 quick: setup ## Run the tests that take less than a minute together
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick
 
+.PHONY: thorough
+thorough: setup ## Run the tests without actors with ten times as many examples: two hours
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors" --hypothesis-profile thorough
+
 .PHONY: coverage
 coverage: setup ## Run the tests without actors under coverage; engine and indicators >= 95 %
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors" --cov --cov-report=

@@ -1,4 +1,4 @@
-"""Small runs for the tests that start actors, and the profile of `make quick`."""
+"""Small runs for the tests that start actors, and the profiles of `make quick` and `make thorough`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ pytest.register_assert_rewrite("tests.chaos.saboteur")
 Strategy = dict[str, Any]
 
 settings.register_profile("quick", max_examples=8)
+settings.register_profile("thorough", max_examples=1000)
 
 
 def build_strategy(number: int, **changes: Any) -> Strategy:

@@ -66,7 +66,7 @@ def assert_same_ledger(
 
 @policies
 @pytest.mark.parametrize("placement", PLACEMENTS)
-@examples(4, fewest=1)
+@examples(2, fewest=1)
 @given(seed=seeds)
 def test_any_interleaving_of_messages_gives_the_ledger_of_the_sequential_run(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -90,7 +90,7 @@ def played(
 @pytest.mark.slow
 @policies
 @disturbed
-@examples(3, fewest=1)
+@examples(2, fewest=1)
 @given(seed=seeds)
 def test_processes_that_die_and_instances_that_move_leave_the_same_ledger(
     policy: str, placement: str, catalog: Catalog, seed: int
@@ -126,7 +126,7 @@ DISTURBED: dict[str, dict[str, Any]] = {
 @policies
 @disturbed
 @pytest.mark.parametrize("by", DISTURBED)
-@examples(3, fewest=1)
+@examples(2, fewest=1)
 @given(seed=seeds)
 def test_whatever_happens_everything_is_as_in_a_sequential_run_that_is_told_the_same(
     by: str, policy: str, placement: str, catalog: Catalog, seed: int
@@ -162,7 +162,7 @@ def written(ledger: Ledger) -> bytes:
 
 
 @pytest.mark.parametrize("policy", ["independent", "net"])
-@examples(3, fewest=1)
+@examples(2, fewest=1)
 @given(seed=seeds)
 def test_the_records_give_the_same_ledger_again_at_whatever_place_they_end(
     policy: str, catalog: Catalog, seed: int
@@ -243,7 +243,7 @@ def test_the_run_on_files_that_disagree_has_stops_hit_where_only_one_file_shows_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_mixed", [False, True])
-@examples(6, fewest=1)
+@examples(4, fewest=1)
 @given(seed=seeds)
 def test_streams_that_orders_are_not_matched_on_give_the_ledger_of_the_sequential_run(
     is_mixed: bool, catalog: Catalog, two_files: list[str], seed: int
