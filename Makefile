@@ -66,7 +66,7 @@ quick: setup ## Run the tests that take less than a minute together
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick
 
 .PHONY: thorough
-thorough: setup ## Run the tests without actors with ten times as many examples: two hours
+thorough: setup ## Run the tests without actors with ten times as many examples: hours
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors" --hypothesis-profile thorough
 
 .PHONY: coverage
