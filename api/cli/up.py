@@ -15,6 +15,7 @@ from api.cli.runs import ConfigArgument, QuietOption, ReplayOption, StopRequest,
 from api.logs import configure_logging
 from api.settings import read_settings
 from engine.config import InvalidConfigError, load_run_with_places
+from engine.errors import StoppedError
 
 if TYPE_CHECKING:
     from actors.engine import RunningEngine
@@ -110,20 +111,26 @@ def up(
         if not quiet:
             console.print(f"{line} …", highlight=False)
 
-    with StopRequest() as stop, bound(host, port) as listener:
-        address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
-        with (
-            running_service(
-                plan,
-                stop=stop,
-                say=say,
-                standing_by=lambda: serving_meanwhile(create_standby_app(), listener),
-                on_lost=lambda: _end(console),
-            ) as service,
-            serving(create_app(service.services, guards=guards, exposition=exposition), listener),
-        ):
-            _greet(console, service, address)
-            _stay(console, service.engine, stop)
+    try:
+        with StopRequest() as stop, bound(host, port) as listener:
+            address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
+            with (
+                running_service(
+                    plan,
+                    stop=stop,
+                    say=say,
+                    standing_by=lambda: serving_meanwhile(create_standby_app(), listener),
+                    on_lost=lambda: _end(console),
+                ) as service,
+                serving(
+                    create_app(service.services, guards=guards, exposition=exposition), listener
+                ),
+            ):
+                _greet(console, service, address)
+                _stay(console, service.engine, stop)
+    except StoppedError as error:
+        # It was asked to end while it stood by or started, and has ended in an orderly way.
+        console.print(str(error), highlight=False)
 
 
 def _greet(console: Console, service: RunningService, address: str) -> None:

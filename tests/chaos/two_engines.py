@@ -139,7 +139,7 @@ def play(folder: Path, *, kills: int, between: int = 120) -> Outcome:
                 _stand_by(leader, shared)  # started sooner it might be the one that leads
                 leader, standby = standby, leader
             _await_more(store, between)
-            standby.stop()
+            assert standby.stop() == 0
             assert leader.stop() == 0
         finally:
             for service in services:
