@@ -11,8 +11,9 @@ older               here
 strategyType        a definition, by its key, as the setting says
 userId, clientId    part of the strategy's name; whose it is follows from who signs in
 pair, symbol        ``symbol``
-exchangeName        ``venue``
-accountLabel        name or id of an account; none or ``default``: the only one there is
+exchangeName        ``venue``; none: ``paper``
+accountLabel        name or id of an account of that venue, or of a paper account; none or
+                    ``default``: the only account of that venue
 amountToTrade,      a parameter of that name, else ``sizing`` with that fixed quantity
 orderAmount,
 tradeAmount
@@ -43,6 +44,9 @@ __all__ = ["SETTING", "Name", "Started", "Wish", "name_of", "start", "stop"]
 
 SETTING: Final = "older_clients.definitions"
 """``{"arbitrage": "<key of a definition>", "pureMarketMaking": ..., "volume": ...}``."""
+
+_PAPER: Final = "paper"
+"""Accounts of this venue trade whatever the feed has, without an exchange."""
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -75,7 +79,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Its name.
         definition: Id of its definition; empty: as the setting says for its kind.
-        account: Label of its account; empty: the only one.
+        account: Label of its account; empty: the only one of its venue.
         config: Fields of a configuration as they are here.
         amount: Name of an older field and the quantity it says, base currency; None: not said.
         others: The other older fields.
@@ -111,11 +115,12 @@ def start(services: Services, wish: Wish, caller: Caller) -> Started:
     definition, version = services.definitions.said(definition_id, caller)
     known = {*version.schema.get("properties", {}), *version.defaults.get("parameters", {})}
     config, ignored = _configuration(wish, known)
+    venue = str(merged(version.defaults, config).get("venue", _PAPER))
     strategy_id = wish.name.id_for(caller.user_id)
     try:
         strategy = services.strategies.get(strategy_id, caller)
     except NotFoundError:
-        account = _account_for(services, wish.account, caller)
+        account = _account_for(services, wish.account, venue, caller)
         new = NewStrategy(id=strategy_id, definition=definition_id, account=account, config=config)
         strategy = services.strategies.create(new, caller)
     else:
@@ -193,7 +198,7 @@ def _configuration(wish: Wish, known: set[str]) -> tuple[dict[str, Any], list[st
     return config, sorted(ignored)
 
 
-def _account_for(services: Services, label: str, caller: Caller) -> str:
+def _account_for(services: Services, label: str, venue: str, caller: Caller) -> str:
     """Return the id of the account an older client means.
 
     Raises:
@@ -207,12 +212,18 @@ def _account_for(services: Services, label: str, caller: Caller) -> str:
         after = page.next
         if after is None:
             break
-    fitting = [account for account in own if label in {account.id, account.name}]
+    fitting = [each for each in own if label in {each.id, each.name} and _serves(each, venue)]
     if not fitting and label in {"", "default"}:
-        fitting = own
+        # On paper only where that is said: nobody is to take it for the exchange.
+        fitting = [each for each in own if each.venue == venue]
     if len(fitting) != 1:
         raise ConfigError(
-            f"accountLabel: needs the name or id of one of your accounts that are enabled, got "
-            f"{label!r}; you have {', '.join(account.name for account in own[:20]) or 'none'}"
+            f"accountLabel: needs the name or id of one of your accounts that are enabled, of "
+            f"venue {venue!r} as exchangeName says or a paper account, got {label!r}; you have "
+            f"{', '.join(f'{each.name} ({each.venue})' for each in own[:20]) or 'none'}"
         )
     return fitting[0].id
+
+
+def _serves(account: Account, venue: str) -> bool:
+    return account.venue in {venue, _PAPER}

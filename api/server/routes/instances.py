@@ -81,7 +81,9 @@ class Instance(InstanceName):
     pair: str | None = Field(default=None, max_length=64, examples=["BTC/USDT"])
     symbol: str | None = Field(default=None, max_length=64)
     exchange_name: str | None = Field(default=None, max_length=64, description="Its venue")
-    account_label: str = Field(default="", max_length=64, description="None: the only account")
+    account_label: str = Field(
+        default="", max_length=64, description="None: the only one of its venue"
+    )
     amount_to_trade: _Quantity | None = None
     order_amount: _Quantity | None = None
     trade_amount: _Quantity | None = None

@@ -208,12 +208,37 @@ def test_the_account_is_the_only_one_or_the_one_that_is_named(ask: Ask) -> None:
     for label in ("", "third"):
         wrong = {**VOLUME, "clientId": "2", "accountLabel": label}
         found = problem(ann.post(start, json=wrong), 422)
-        assert (found["errors"][0]["path"], "paper, second" in found["detail"]) == (
-            "accountLabel",
-            True,
-        )
+        assert found["errors"][0]["path"] == "accountLabel"
+        assert "paper (paper), second (paper)" in found["detail"]
     started = done(ann.post(start, json={**VOLUME, "clientId": "2", "accountLabel": "second"}))
     assert ann.get(f"/strategies/{started['strategyId']}").json()["accountId"] == second
+
+
+@pytest.mark.usefixtures("mapped")
+def test_the_account_is_of_the_exchange_or_a_paper_account_by_name(ask: Ask) -> None:
+    ann, start = ask("ann"), "/strategy/execute-volume-strategy"
+
+    def open_account(name: str, venue: str) -> str:
+        body = {"name": name, "venue": venue, "balances": {"USDT": "5"}}
+        return str(ann.post("/accounts", json=body).json()["id"])
+
+    def refused(**said: str) -> tuple[str, str]:
+        (error,) = problem(ann.post(start, json={**VOLUME, **said}), 422)["errors"]
+        return error["path"], error["message"]
+
+    live = open_account("live", "okx")
+    paper = done(ann.post(start, json={**VOLUME, "accountLabel": "default"}))
+    assert ann.get(f"/strategies/{paper['strategyId']}").json()["accountId"] == "ann"
+    for label in ("live", live):
+        path, message = refused(clientId="2", accountLabel=label)
+        assert path == "accountLabel"
+        assert "of venue 'paper' as exchangeName says" in message
+    assert "live (okx)" in refused(clientId="2", exchangeName="binance")[1]
+    # What is left to refuse it: nothing is traded on an exchange, and the feed has nothing of it.
+    assert refused(clientId="2", exchangeName="OKX")[0] == "account"
+    assert refused(clientId="2", exchangeName="okx", accountLabel="paper")[0] == "streams"
+    open_account("other", "okx")
+    assert refused(clientId="2", exchangeName="okx")[0] == "accountLabel"
 
 
 @pytest.mark.usefixtures("mapped")
@@ -223,7 +248,11 @@ def test_the_account_is_the_only_one_or_the_one_that_is_named(ask: Ask) -> None:
         ("/strategy/execute-arbitrage", {**ARBITRAGE, "pair": None}, "symbol"),
         ("/strategy/execute-arbitrage", {**ARBITRAGE, "amountToTrade": 0}, "amountToTrade"),
         ("/strategy/execute-arbitrage", {**ARBITRAGE, "fastPeriod": "x"}, "fast_period"),
-        ("/strategy/execute-volume-strategy", {**VOLUME, "exchangeName": "okx"}, "okx:BTC/USDT"),
+        (
+            "/strategy/execute-volume-strategy",
+            {**VOLUME, "exchangeName": "okx", "accountLabel": "paper"},
+            "okx:BTC/USDT",
+        ),
         ("/strategy/execute-volume-strategy", {**VOLUME, "clientId": "a b"}, "clientId"),
         (f"{INSTANCES}/start", VOLUME, "strategyDefinitionId or strategyType"),
         ("/admin/strategy/start", {"strategyType": "volume"}, "volumeParams"),
