@@ -107,6 +107,10 @@ class Api:
         """Replace something; errors as `get`."""
         return self._ask("PUT", path, {}, body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change part of something; errors as `get`."""
+        return self._ask("PATCH", path, {}, body)
+
     def delete(self, path: str, **parameters: Parameter) -> Any:
         """Take something away; errors as `get`."""
         return self._ask("DELETE", path, parameters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -13,7 +13,18 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from api.cli.remote.client import Api
 
-__all__ = ["account_id", "definition_id", "only_account_id", "settings_of", "user_id"]
+__all__ = [
+    "TRUSTED_KEYS",
+    "account_id",
+    "definition_id",
+    "only_account_id",
+    "settings_of",
+    "trusted_key_id",
+    "user_id",
+]
+
+TRUSTED_KEYS: Final = ("admin", "strategy", "trusted-keys")
+"""Their path."""
 
 Item = dict[str, Any]
 
@@ -36,6 +47,11 @@ def account_id(api: Api, named: str) -> str:
 def user_id(api: Api, named: str) -> str:
     """Return the id of a user that is named by its name or its id; errors as above."""
     return _id_of(api, path_of("users"), named, "user", lambda item: item["name"].lower())
+
+
+def trusted_key_id(api: Api, named: str) -> str:
+    """Return the id of a trusted key that is named by its name or its id; errors as above."""
+    return _id_of(api, path_of(*TRUSTED_KEYS), named, "trusted key", lambda item: item["name"])
 
 
 def only_account_id(api: Api) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from api.cli.remote import (
+    accounts,
     backtests,
     definitions,
     history,
@@ -16,6 +17,7 @@ from api.cli.remote import (
     streams,
     top,
     trading,
+    trusted_keys,
 )
 from api.cli.remote.command import ListingGroup
 
@@ -33,7 +35,7 @@ _COMMANDS: Commands = {
     "pause": strategies.pause,
     "resume": strategies.resume,
     "restart": strategies.restart,
-    "set": strategies.set_parameters,
+    "set": strategies.change,
     "remove": strategies.remove,
     "top": top.top,
     "logs": streams.logs,
@@ -57,15 +59,21 @@ _GROUPS: dict[str, tuple[str, Commands]] = {
             "disable": definitions.disable_definition,
             "export": definitions.export_definition,
             "import": definitions.import_definition,
+            "signing-key": trusted_keys.show_signing_key,
+            "trusted-keys": trusted_keys.list_trusted_keys,
+            "trust": trusted_keys.trust,
+            "distrust": trusted_keys.distrust,
         },
     ),
     "accounts": (
         "Where strategies trade; without a command it lists them.",
         {
-            "list": trading.list_accounts,
-            "open": trading.open_account,
-            "enable": trading.enable_account,
-            "disable": trading.disable_account,
+            "list": accounts.list_accounts,
+            "open": accounts.open_account,
+            "enable": accounts.enable_account,
+            "disable": accounts.disable_account,
+            "set-credentials": accounts.set_credentials,
+            "forget-credentials": accounts.forget_credentials,
         },
     ),
     "bots": (

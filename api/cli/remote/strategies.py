@@ -19,13 +19,13 @@ from engine.errors import ConfigError
 __all__ = [
     "LimitOption",
     "StrategyArgument",
+    "change",
     "path_of_strategy",
     "pause",
     "ps",
     "remove",
     "restart",
     "resume",
-    "set_parameters",
     "show",
     "start",
     "stop",
@@ -224,19 +224,31 @@ def restart(remote: Remote, strategy: StrategyArgument) -> None:
 
 
 @asking
-def set_parameters(
+def change(
     remote: Remote,
     strategy: StrategyArgument,
     settings: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Parameters; values are JSON.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE...", help="Parameters; values are JSON."),
+    ] = None,
+    *,
+    visibility: Annotated[
+        Literal["private", "public"] | None,
+        typer.Option("--visibility", help="public: others may follow it."),
+    ] = None,
 ) -> None:
-    """Change parameters of a strategy while it runs, from the next candle on.
+    """Change parameters of a strategy while it runs, from the next candle on, or who may follow it.
 
     Example: chorus set btc_dips allow_short=true
     """
-    body = {"parameters": settings_of(settings, "NAME=VALUE")}
-    _told(remote, remote.api.put(path_of_strategy(strategy, "settings"), body))
+    if not settings and visibility is None:
+        raise ConfigError("NAME=VALUE: nothing is to be changed; give a parameter, or --visibility")
+    if settings:  # first, because it may be refused
+        body = {"parameters": settings_of(settings, "NAME=VALUE")}
+        found = remote.api.put(path_of_strategy(strategy, "settings"), body)
+    if visibility is not None:
+        found = remote.api.patch(path_of_strategy(strategy), {"visibility": visibility})
+    _told(remote, found, *([] if visibility is None else [f"{strategy}: is {visibility}"]))
 
 
 @asking
@@ -254,12 +266,12 @@ def remove(
     remote.printer.item(found, [f"{strategy}: removed"])
 
 
-def _told(remote: Remote, found: Item) -> None:
+def _told(remote: Remote, found: Item, *lines: str) -> None:
     """Print what became of a strategy: what is wanted is on record, the engine follows."""
     state = found["state"]
     cause = f": {state['cause']}" if state.get("cause") else ""
     line = f"{found['id']}: is to be {found['desired']}, is {state['status']}{cause}"
-    remote.printer.item(found, [line])
+    remote.printer.item(found, [line, *lines])
 
 
 def _read(path: Path) -> Item:

@@ -1,4 +1,4 @@
-"""`chorus trading`, `accounts`, `bots`: where strategies trade, and whether."""
+"""`chorus trading`, `bots`: whether strategies trade, and who follows them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from api.cli.remote.command import Remote, asking
 from api.cli.remote.naming import account_id, only_account_id
 from api.cli.remote.output import Field, amount_of, coloured
 from api.cli.remote.strategies import LimitOption, StrategyArgument
-from engine.errors import ConfigError
 
 __all__ = [
-    "disable_account",
-    "enable_account",
     "follow",
     "halt",
-    "list_accounts",
     "list_bots",
-    "open_account",
     "pause_bot",
     "reduce",
     "remove_bot",
@@ -32,9 +27,6 @@ __all__ = [
 
 Item = dict[str, Any]
 
-AccountArgument = Annotated[
-    str, typer.Argument(metavar="ACCOUNT", help="Name, or id, of an account.")
-]
 AccountOption = Annotated[
     str | None,
     typer.Option("--account", metavar="NAME", help="This account; none: all, for admins."),
@@ -45,23 +37,10 @@ BotArgument = Annotated[str, typer.Argument(metavar="ID", help="Of a bot.")]
 _MODES = {"running": "green", "reduce": "yellow", "halted": "bold red"}
 
 
-def _money(item: Item) -> str:
-    return ", ".join(f"{amount} {name}" for name, amount in item["balances"].items())
-
-
 def _mode(item: Item) -> Text:
     return Text(item["mode"], style=_MODES.get(item["mode"], ""))
 
 
-_ACCOUNTS = (
-    Field("name", lambda item: item["name"]),
-    Field("venue", lambda item: item["venue"]),
-    Field("start balance", _money),
-    Field("limits", lambda item: ", ".join(f"{k} {v}" for k, v in item["limits"].items()), rank=1),
-    Field("state", lambda item: "enabled" if item["isEnabled"] else "disabled"),
-    Field("owner", lambda item: item["ownerId"], rank=3),
-    Field("id", lambda item: item["id"], rank=2),
-)
 _RISKS = (
     Field("account", lambda item: item["name"]),
     Field("mode", _mode),
@@ -141,61 +120,6 @@ def _turn_trading(remote: Remote, what: str, account: str | None, reason: str) -
     whose = None if account is None else account_id(remote.api, account)
     found = remote.api.post(path_of("trading", what), {"account": whose, "reason": reason})
     remote.printer.item(found, [f"{account or 'all accounts'}: {found['mode']}"])
-
-
-@asking
-def list_accounts(remote: Remote, *, limit: LimitOption = 0) -> None:
-    """List the accounts you see.
-
-    Example: chorus accounts
-    """
-    found = remote.api.items(path_of("accounts"), limit)
-    remote.printer.items("accounts", _ACCOUNTS, found.items, found.next)
-
-
-@asking
-def open_account(
-    remote: Remote,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new account.")],
-    balances: Annotated[
-        list[str], typer.Argument(metavar="CURRENCY=AMOUNT...", help="What it begins with.")
-    ],
-) -> None:
-    """Open a paper account.
-
-    Example: chorus accounts open paper USDT=10000
-    """
-    money: dict[str, str] = {}
-    for pair in balances:
-        currency, sign, amount = pair.partition("=")
-        if not (currency and sign and amount):
-            raise ConfigError(f"balances: need CURRENCY=AMOUNT, e.g. USDT=10000, got {pair!r}")
-        money[currency] = amount
-    found = remote.api.post(path_of("accounts"), {"name": name, "balances": money})
-    remote.printer.item(found, [f"{found['name']}: opened with {_money(found)}, id {found['id']}"])
-
-
-@asking
-def disable_account(remote: Remote, account: AccountArgument) -> None:
-    """Let no new strategies trade with an account; those that do go on.
-
-    Example: chorus accounts disable paper
-    """
-    _turn_account(remote, account, "disable")
-
-
-@asking
-def enable_account(remote: Remote, account: AccountArgument) -> None:
-    """Let new strategies trade with an account again.
-
-    Example: chorus accounts enable paper
-    """
-    _turn_account(remote, account, "enable")
-
-
-def _turn_account(remote: Remote, account: str, what: str) -> None:
-    found = remote.api.post(path_of("accounts", account_id(remote.api, account), what))
-    remote.printer.item(found, [f"{found['name']}: {what}d"])
 
 
 @asking

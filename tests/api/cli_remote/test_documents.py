@@ -47,10 +47,11 @@ def test_every_documented_command_works(
         if args[0] in ENDLESS:
             commands()[args[0]].make_context(args[0], args[1:])
             continue
-        who = "admin" if args[0] in {"sync", "keys"} else "ann"
-        if args[:2] == ["accounts", "open"]:
-            args[2] = "another"
-        result = desk.call(*args, who=who, typed=f"{desk.keys['ann']}\n")
+        is_for_admins = {"sync", "keys", "trust", "distrust"} & set(args[:2])
+        who = "admin" if is_for_admins else "ann"
+        if args[:3] == ["accounts", "open", "paper"]:
+            args[2] = "another"  # she has one of that name
+        result = desk.call(*args, who=who, typed=2 * f"{desk.keys['ann']}\n")
         assert result.exit_code == 0, f"{shlex.join(args)}\n{result.output}"
 
 

@@ -78,6 +78,16 @@ REFUSED = [
     ("trading halt --account nowhere", "account 'nowhere'"),
     ("accounts open x USDT", "CURRENCY=AMOUNT"),
     ("accounts open x USDT=much", "balances.USDT"),
+    ("accounts open x USDT=1 --venue Binance!", "venue"),
+    ("accounts set-credentials paper apiKey apiKey", "NAME: one is given twice"),
+    ("accounts set-credentials nowhere apiKey", "account 'nowhere'"),
+    ("accounts set-credentials paper apiKey", "apiKey: nothing was given"),
+    ("accounts set-credentials paper", "standard input: needs a JSON object of texts"),
+    ("accounts forget-credentials nowhere", "account 'nowhere'"),
+    ("definitions trusted-keys", "admin"),
+    ("definitions trust desk abc", "admin"),
+    ("set one", "NAME=VALUE: nothing is to be changed"),
+    ("set one --visibility secret", "Invalid value for '--visibility'"),
     ("bots pause nobody", "bot"),
     ("bots follow one --capital 5 --account nowhere", "account 'nowhere'"),
     ("backtests show nothing", "backtest"),
@@ -132,9 +142,56 @@ def test_accounts_are_opened_and_disabled(desk: Desk) -> None:
     assert desk.json("accounts", "enable", made["id"])["isEnabled"] is True
 
 
+SECRET = "s3cr3t-words"  # noqa: S105 - of a test
+
+
+def test_credentials_are_read_and_never_shown(desk: Desk) -> None:
+    live = desk.json("accounts", "open", "live", "USDT=10", "--venue", "okx")
+    assert (live["venue"], live["hasCredentials"]) == ("okx", False)
+    kept = desk.call(
+        "accounts", "set-credentials", "live", "apiKey", "apiSecret", typed=f"id\n{SECRET}\n"
+    )
+    assert (kept.exit_code, kept.stdout) == (0, "live: credentials are kept\n")
+    assert opened(desk, live["id"]) == {"apiKey": "id", "apiSecret": SECRET}
+    pem = {"privateKey": f"-----BEGIN\n{SECRET}\n-----END"}
+    command = ("accounts", "set-credentials", live["id"])
+    shown = desk.json(*command, typed=json.dumps(pem))
+    assert (shown["hasCredentials"], SECRET in json.dumps(shown)) == (True, False)
+    assert opened(desk, live["id"]) == pem
+    for typed in (f'{{"a": "{SECRET}"', f'["{SECRET}"]', f'{{"a": ["{SECRET}"]}}', SECRET):
+        refused = desk.call(*command, typed=typed, CHORUS_DEBUG="1")
+        assert (refused.exit_code, SECRET in refused.output) == (2, False)
+    assert opened(desk, live["id"]) == pem
+    forgotten = desk.lines("accounts", "forget-credentials", "live")
+    assert forgotten == ["live: has no credentials"]
+    assert desk.json("accounts")["items"][1]["hasCredentials"] is False
+    on_paper = desk.call("accounts", "set-credentials", "paper", "apiKey", typed=f"{SECRET}\n")
+    assert on_paper.exit_code == 2
+    assert "needs none" in on_paper.stderr
+    assert SECRET not in on_paper.output
+
+
+def opened(desk: Desk, account: str) -> dict[str, str]:
+    """Return the credentials of an account as they are kept."""
+    accounts = desk.services.accounts
+    sealed = accounts.get(account, desk.admin).credentials
+    assert sealed is not None
+    return dict(accounts._vault.open(account, sealed))
+
+
+def test_a_strategy_is_offered_to_others_and_no_more(desk: Desk) -> None:
+    started(desk)
+    said = desk.lines("set", "one", "--visibility", "public")
+    assert said[-1] == "one: is public"
+    assert desk.listed("one")["visibility"] == "public"
+    found = desk.json("set", "one", "allow_short=true", "--visibility", "private")
+    assert (found["visibility"], found["config"]["parameters"]["allow_short"]) == ("private", True)
+    assert len(desk.lines("set", "one", "allow_short=false")) == 1
+
+
 def test_bots_follow_pause_and_go(desk: Desk) -> None:
     started(desk)
-    desk.services.strategies.change("one", desk.admin, visibility="public")
+    desk.lines("set", "one", "--visibility", "public")
     desk.user("bob")
     bot = desk.json("bots", "follow", "one", "--capital", "250", who="bob")["id"]
     assert desk.lines("bots", "pause", bot, who="bob") == [f"{bot}: paused"]
@@ -166,6 +223,22 @@ def test_definitions_travel_as_files(desk: Desk, tmp_path: Path) -> None:
     file.write_text(json.dumps(document))
     forged = desk.call("definitions", "import", file)
     assert (forged.exit_code, "sha256" in forged.stderr) == (2, True)
+
+
+def test_keys_of_other_installations_are_trusted_and_no_more(desk: Desk) -> None:
+    own = desk.json("definitions", "signing-key")
+    assert desk.lines("definitions", "signing-key")[0] == f"publicKey: {own['publicKey']}"
+    made = desk.json("definitions", "trust", "other desk", own["publicKey"], who="admin")
+    assert made["id"] == own["fingerprint"]
+    shown = desk.lines("definitions", "trusted-keys", who="admin")[1].split("\t")
+    assert shown[:3] == ["other desk", own["fingerprint"], own["publicKey"]]
+    again = desk.call("definitions", "trust", "other desk", own["publicKey"], who="admin")
+    assert again.exit_code == 2
+    gone = desk.lines("definitions", "distrust", "other desk", who="admin")
+    assert gone == ["other desk: is trusted no more"]
+    assert desk.json("definitions", "trusted-keys", who="admin")["items"] == []
+    refused = desk.call("definitions", "distrust", "other desk", who="admin")
+    assert (refused.exit_code, "trusted key 'other desk'" in refused.stderr) == (2, True)
 
 
 def test_strategy_files_are_looked_at_anew(desk: Desk) -> None:
