@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from actors.fleet import Fleet
 from actors.members import Member
-from actors.requests import Obey
 from engine.config import AccountConfig, RunConfig, StrategyConfig
-from engine.errors import ConfigError, LifecycleError
-from engine.instance import Update
+from engine.errors import ChorusError, ConfigError
 
 __all__ = ["Deployment", "take_over"]
 
@@ -36,30 +35,53 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
 
 
-def take_over(deployment: Deployment, fleet: Fleet, run: RunConfig) -> None:
-    """Note what is wanted of one strategy; supervision brings it about.
+def take_over(
+    deployments: Sequence[Deployment], fleet: Fleet, run: RunConfig
+) -> tuple[dict[str, str], list[tuple[Member, dict[str, Any]]]]:
+    """Note what is wanted of strategies; supervision brings it about.
+
+    Nobody else may change them meanwhile, and nobody is asked anything.
+
+    Returns:
+        By id, why some could not be taken over, and those of which parameters have yet to be
+        changed while they run, with all of their parameters.
+    """
+    refused: dict[str, str] = {}
+    changing: list[tuple[Member, dict[str, Any]]] = []
+    for deployment in deployments:
+        try:
+            member = _take_over(deployment, fleet, run)
+        except ChorusError as error:
+            refused[deployment.config.id] = str(error)
+            continue
+        if member is not None:
+            changing.append((member, deployment.config.parameters))
+    return refused, changing
+
+
+def _take_over(deployment: Deployment, fleet: Fleet, run: RunConfig) -> Member | None:
+    """Note what is wanted of one strategy; return it if its parameters have yet to be changed.
 
     Raises:
         ConfigError: It cannot run on this feed, or with its account.
-        LifecycleError: Its parameters cannot be changed now.
-        ServiceAwayError: Likewise, for a moment.
     """
     config = deployment.config
-    member = fleet.members.get(config.id)
+    member, has_to_change = fleet.members.get(config.id), False
     if member is None:
         if deployment.desired == "stopped":
-            return
+            return None
         member = _newcomer(deployment, fleet, run)
     elif _begins_anew(deployment, member):
         if deployment.desired != "stopped":
             _require_served(config, fleet)
         member.begin_anew(config)
         member.plugin_file = deployment.plugin_file
-    elif member.parameters != config.parameters and deployment.desired != "stopped":
-        member.wanted = deployment.desired  # it pauses also if its parameters cannot be changed
-        _change_parameters(member, config, fleet)
+    elif deployment.desired != "stopped":
+        has_to_change = member.is_unsure or member.parameters != config.parameters
+        member.is_unsure = has_to_change
     member.generation = deployment.generation
     member.wanted = deployment.desired
+    return member if has_to_change else None
 
 
 def _begins_anew(deployment: Deployment, member: Member) -> bool:
@@ -76,18 +98,6 @@ def _newcomer(deployment: Deployment, fleet: Fleet, run: RunConfig) -> Member:
     member = Member(config, deployment.plugin_file, isolation, account=deployment.account)
     fleet.members = {**fleet.members, config.id: member}
     return member
-
-
-def _change_parameters(member: Member, config: StrategyConfig, fleet: Fleet) -> None:
-    host = fleet.host_of(config.id)
-    if host is None:
-        raise LifecycleError(
-            f"strategy {config.id!r}: is {member.status.status}; its parameters are changed once "
-            "it runs"
-        )
-    fleet.ask(host, Obey(config.id, Update(config.parameters)))
-    # Those of its configuration stay: whoever builds it again lives through this change, too.
-    member.parameters = dict(config.parameters)
 
 
 def _require_served(config: StrategyConfig, fleet: Fleet) -> None:

@@ -13,33 +13,29 @@ import msgspec
 
 from actors.cluster import spawn
 from actors.core import Core
-from actors.deployment import Deployment, take_over
+from actors.deployment import Deployment
 from actors.fleet import START_TIMEOUT_S, Fleet
 from actors.health import health_of
 from actors.journal_place import JournalPlace
 from actors.market_data import MarketDataActor
-from actors.members import HostProcess, Member
+from actors.members import Member
 from actors.memory import ManagerMemory
+from actors.operations import Operations
 from actors.order_manager import OrderManagerActor
 from actors.outcomes import collect
-from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError, call
 from actors.supervisor import Supervisor
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
-from engine.errors import ChorusError, ConfigError, LifecycleError
-from engine.instance import Command, Pause, Resume, SaidLine
+from engine.instance import Command, SaidLine
 from engine.report import EngineExtract, StrategyOutcome
-from engine.status import EngineHealth, EngineStatus, StrategyStatus, idle_status
+from engine.status import EngineHealth, EngineStatus, StrategyStatus
 from engine.supervision import SupervisionSettings
 from engine.types import Candle
 
 __all__ = ["EnginePlan", "StrategyManager"]
 
 ROUND_EVERY_S = 0.25
-
-MOVE_TIMEOUT_S = 90.0
-"""Less than the client waits, so that it hears why."""
 
 SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
@@ -152,6 +148,14 @@ class StrategyManager:
             remember=self._memory.remember,
             store=lambda: self._memory.store(self._fleet.members),
         )
+        self._operations = Operations(
+            config,
+            self._fleet,
+            self._supervisor,
+            self._memory,
+            lock=self._lock,
+            has_ended=self._has_ended,
+        )
         self._is_open = True
 
     def _require_open(self) -> None:
@@ -205,7 +209,7 @@ class StrategyManager:
         self._core.open()
         with self._lock:
             for member in self._fleet.members.values():
-                self._want(member)
+                self._operations.want(member)
             self._fleet.adopt(self._memory.kinds())
 
     def _begin(self) -> None:
@@ -236,42 +240,8 @@ class StrategyManager:
     def _supervise(self) -> None:
         self._core.look_after()
         with self._lock:
+            self._operations.store_confirmed()
             self._supervisor.reconcile(self._core.progress, self._core.feed.published)
-
-    # ------------------------------------------------------------------ what is wanted
-
-    def _want(self, member: Member) -> None:
-        """Decide whether a strategy can be wanted at all."""
-        served = self._core.facts.streams
-        missing = [stream for stream in member.config.streams if stream not in served]
-        if missing or not member.config.enabled:
-            member.status = idle_status(member.config, missing if member.config.enabled else ())
-            member.wanted = None
-        elif member.wanted is None:
-            member.wanted = "running"
-
-    def _changed(self) -> None:
-        """Store what is wanted and let the loop see to it."""
-        self._memory.store(self._fleet.members)
-        self._fleet.wake()
-
-    def _await_settled(self, member: Member) -> None:
-        """Wait until a strategy takes part, or is reported as failed.
-
-        Raises:
-            ChorusError: It could not be started.
-        """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            # Under the lock: it may be on its way into a host that runs.
-            with self._lock:
-                host = self._fleet.host_of(member.id) if member.started == member.version else None
-                if member.is_set_aside and member.started == member.version:
-                    raise ChorusError(f"strategy {member.id!r} {member.failure}")
-            if host is not None:
-                return
-            time.sleep(0.02)
-        raise ChorusError(f"strategy {member.id!r}: did not start within {START_TIMEOUT_S:g} s")
 
     # ------------------------------------------------------------------ control calls
 
@@ -332,155 +302,45 @@ class StrategyManager:
         strikes = "" if status.cause else self._supervisor.strikes_of(member)
         return msgspec.structs.replace(status, cause=strikes) if strikes else status
 
+    def metrics(self, strategy_id: str) -> StrategyOutcome:
+        """Return one strategy's metrics; see `Operations`, as for all below."""
+        return self._opened().metrics(strategy_id)
+
     def command(self, strategy_id: str, command: Command) -> None:
-        """Pause, resume or update one strategy while the others run on.
-
-        Raises:
-            ChorusError: Unknown strategy, not allowed in its state, or it does not answer.
-        """
-        with self._lock:
-            member, host = self._live(strategy_id)
-            self._fleet.ask(host, Obey(strategy_id, command))
-            if isinstance(command, Pause | Resume):
-                member.wanted = "paused" if isinstance(command, Pause) else "running"
-                member.status = msgspec.structs.replace(member.status, status=member.wanted)
-                self._changed()
-
-    def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
-        """Add a strategy to the running engine; it takes part from the next slice on.
-
-        Raises:
-            ConfigError: Its id is taken, its account unknown or its streams are not in the feed.
-            ChorusError: It could not be started.
-        """
-        self._require_open()
-        with self._lock:
-            if config.id in self._fleet.members:
-                raise ConfigError(f"strategy {config.id!r}: the id is taken; restart or rename it")
-            self._config.capital_of(config)
-            member = Member(config, plugin_file, self._config.isolation_of(config))
-            self._want(member)
-            if member.wanted is None:
-                raise ConfigError(
-                    f"strategy {config.id!r}: {member.status.cause or 'is not enabled'}; "
-                    f"the feed has {', '.join(self._core.facts.streams)}"
-                )
-            call(self._core.orders.handle.register.remote([member.registration()]))
-            self._fleet.members = {**self._fleet.members, config.id: member}
-            self._changed()
-        self._await_settled(member)
+        """Pause, resume or update one strategy."""
+        self._opened().command(strategy_id, command)
 
     def deploy(self, deployments: list[Deployment]) -> dict[str, str]:
-        """Want strategies as they are deployed; the loop brings it about.
+        """Want strategies as they are deployed; return why some could not be taken over."""
+        return self._opened().deploy(deployments)
 
-        Returns:
-            By id, why some could not be taken over.
-        """
-        self._require_open()
-        if self._has_ended.is_set():
-            raise LifecycleError("the feed has come to its end; nothing runs any more")
-        refused = {}
-        for deployment in deployments:
-            with self._lock:
-                try:
-                    take_over(deployment, self._fleet, self._config)
-                except ChorusError as error:
-                    refused[deployment.config.id] = str(error)
-        with self._lock:
-            self._changed()
-        return refused
+    def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
+        """Add a strategy to the running engine."""
+        self._opened().start(config, plugin_file)
 
     def stop_strategy(self, strategy_id: str) -> None:
-        """Stop a strategy and end its host; its position and protective orders stay.
-
-        Raises:
-            ChorusError: Unknown strategy.
-        """
-        with self._lock:
-            member = self._member(strategy_id)
-            if member.wanted is not None:
-                member.wanted = "stopped"
-                self._changed()
-                if not member.is_set_aside:
-                    self._supervisor.take_out(member, "stopped")
-                member.status = msgspec.structs.replace(member.status, status="stopped", cause="")
+        """Stop a strategy and end its host."""
+        self._opened().stop(strategy_id)
 
     def restart_strategy(self, strategy_id: str) -> None:
-        """Start a strategy afresh, whatever state it is in; its position carries over.
-
-        Raises:
-            LifecycleError: The feed does not have its streams.
-            ChorusError: Unknown strategy, or it could not be started.
-        """
-        with self._lock:
-            member = self._member(strategy_id)
-            if member.wanted is None:
-                raise LifecycleError(
-                    f"strategy {strategy_id!r}: {member.status.cause or 'is not enabled'}"
-                )
-            member.wanted = "running"
-            member.version += 1
-            self._changed()
-        self._await_settled(member)
+        """Start a strategy afresh."""
+        self._opened().restart(strategy_id)
 
     def move_strategy(self, strategy_id: str, isolation: str) -> None:
-        """Move a strategy to a host of its own or among the pooled ones, without losing anything.
+        """Move a strategy to a host of its own or among the pooled ones."""
+        self._opened().move(strategy_id, isolation)
 
-        Raises:
-            ChorusError: Unknown strategy or isolation, or it takes no part at present.
-        """
-        if isolation not in ("dedicated", "pooled"):
-            raise ConfigError(f"isolation must be 'dedicated' or 'pooled', got {isolation!r}")
-        with self._lock:
-            member, _ = self._live(strategy_id)
-            member.isolation = "pooled" if isolation == "pooled" else "dedicated"
-            self._changed()
-        deadline = time.monotonic() + MOVE_TIMEOUT_S
-        while time.monotonic() < deadline and not self._has_ended.is_set():
-            host = self._fleet.host_of(strategy_id)
-            if host is not None and host.kind == isolation:
-                return
-            time.sleep(0.02)
-        why = (
-            "the engine has ended" if self._has_ended.is_set() else f"{MOVE_TIMEOUT_S:g} s are over"
-        )
-        target = self._fleet.hosts.get(strategy_id)
-        if target is not None and target.cause:
-            why += f"; its own process: {target.cause}"
-        raise ChorusError(f"strategy {strategy_id!r}: was not moved, {why}")
-
-    def metrics(self, strategy_id: str) -> StrategyOutcome:
-        """Return one strategy's state and metrics as of its last candle.
-
-        Raises:
-            ChorusError: Unknown strategy, or it does not answer.
-        """
-        _, host = self._live(strategy_id)
-        return self._fleet.ask(host, AskOutcomes([strategy_id])).outcomes[0]
-
-    def _member(self, strategy_id: str) -> Member:
+    def _opened(self) -> Operations:
         self._require_open()
-        members = self._fleet.members
-        if strategy_id not in members:
-            raise ChorusError(
-                f"strategy {strategy_id!r} is not part of this engine; "
-                f"there are: {', '.join(sorted(members))}"
-            )
-        return members[strategy_id]
-
-    def _live(self, strategy_id: str) -> tuple[Member, HostProcess]:
-        member = self._member(strategy_id)
-        host = self._fleet.host_of(strategy_id)
-        if host is None:
-            raise LifecycleError(
-                f"strategy {strategy_id!r} is {member.status.status}"
-                f"{': ' + member.failure if member.failure else ''}; restart it first"
-            )
-        return member, host
+        return self._operations
 
     # ------------------------------------------------------------------ the end
 
     def extract(self) -> EngineExtract:
-        """Return everything the report needs: as of now, or of the end once there is one."""
+        """Return everything the report needs: as of now, or of the end once there is one.
+
+        Raises:
+            ServiceAwayError: A process is on its way back.
+        """
         self._require_open()
         return self._extract or collect(self._fleet, self._line)

@@ -40,7 +40,10 @@ class Member:
         plugin_file: File its type is loaded from.
         isolation: Where it belongs.
         account: Where it trades; None: on the account of the run that it names.
-        parameters: As the operator wants them; those of `config` until they are changed live.
+        parameters: Those it was told last, as far as it has confirmed them; those of `config` until
+            they are changed live.
+        is_unsure: It may have others: it was told so, or is about to be, and has not confirmed it.
+        turn: Held by whoever asks something of it on behalf of an operator.
         generation: Of its deployment, raised by whoever wants it started afresh.
         wanted: What the operator wants of it; None where it cannot run (no data, disabled).
         version: Raised by a restart.
@@ -63,6 +66,8 @@ class Member:
         self.isolation = isolation
         self.account = account
         self.parameters = dict(config.parameters)
+        self.is_unsure = False
+        self.turn = threading.Lock()
         self.generation = 0
         self.wanted: Wanted | None = None
         self.version = 1
@@ -87,6 +92,8 @@ class Member:
         self.config = config
         self.__dict__.pop("text", None)
         self.parameters = dict(config.parameters)
+        # What is being asked of the version before may get to this one.
+        self.is_unsure = self.turn.locked()
         self.version += 1
 
     def registration(self) -> Registration:
@@ -108,12 +115,13 @@ class Member:
         """Return where it stands, as supervision has to know it.
 
         An instance that is in `error` by its own doing stays in its host, which may have to close
-        its positions; to supervision it is as it is wanted.
+        its positions; to supervision it is as it is wanted. So is one that is being asked
+        something: what becomes of it is noted when it has answered.
         """
         if self._set_aside_as is not None:
             return ActualStrategy(self._set_aside_as, self.started)
         heard = _STATUSES.get(self.status.status, Status.CREATED)
-        if heard in (Status.ERROR, Status.STOPPED):
+        if heard in (Status.ERROR, Status.STOPPED) or self.turn.locked():
             heard = Status.PAUSED if self.wanted == "paused" else Status.RUNNING
         return ActualStrategy(heard, self.started)
 

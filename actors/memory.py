@@ -31,6 +31,7 @@ class _Stored(msgspec.Struct, frozen=True):
     account: str = ""
     parameters: dict[str, Any] | None = None
     generation: int = 0
+    is_unsure: bool = False
 
 
 def remembered_code(folder: Path) -> dict[str, str]:
@@ -89,6 +90,7 @@ class ManagerMemory:
                 "" if member.account is None else member.account.model_dump_json(by_alias=True),
                 member.parameters,
                 member.generation,
+                member.is_unsure,
             )
             for member in members.values()
         ]
@@ -116,7 +118,7 @@ class ManagerMemory:
         file = self._found(stored.plugin_file)
         member = Member(config, file, stored.isolation, account=account)
         member.wanted, member.version = stored.wanted, stored.version
-        member.generation = stored.generation
+        member.generation, member.is_unsure = stored.generation, stored.is_unsure
         if stored.parameters is not None:
             member.parameters = stored.parameters
         member.started = stored.started

@@ -1,4 +1,4 @@
-"""What the manager makes of a deployment, whatever a host says to it."""
+"""What the manager makes of deployments, before anybody is asked anything."""
 
 from __future__ import annotations
 
@@ -10,38 +10,80 @@ import pytest
 from actors.deployment import Deployment, take_over
 from actors.members import Member
 from engine.config import AccountConfig, RunConfig, StrategyConfig
-from engine.errors import ConfigError
 
 ACCOUNT = AccountConfig.model_validate({"id": "a", "balances": {"USDT": "1000"}})
 A_RUN = RunConfig.model_construct(name="run")
 
 
-def config_of(fast_period: int) -> StrategyConfig:
+def config_of(fast_period: int, name: str = "one", timeframe: str = "1m") -> StrategyConfig:
     return StrategyConfig.model_validate(
         {
-            "id": "one",
+            "id": name,
             "type": "EMA_CROSS",
             "symbol": "BTC/USDT",
-            "timeframe": "1m",
+            "timeframe": timeframe,
             "parameters": {"fast_period": fast_period},
         }
     )
 
 
-def test_a_strategy_pauses_although_its_parameters_cannot_be_changed() -> None:
+def deployed(config: StrategyConfig, **changes: Any) -> Deployment:
+    settings = {"plugin_file": "file", "desired": "running", "generation": 1, **changes}
+    return Deployment(config=config, account=ACCOUNT, **settings)
+
+
+@pytest.fixture
+def member() -> Member:
     member = Member(config_of(5), "file", "pooled", account=ACCOUNT)
-    as_it_was = {"wanted": "running", "generation": 1}
-    for name, value in as_it_was.items():
-        setattr(member, name, value)
+    member.wanted, member.generation = "running", 1
+    return member
 
-    def refuse(host: object, request: object) -> None:
-        raise ConfigError("only with a restart")
 
-    fleet: Any = SimpleNamespace(members={"one": member}, host_of=lambda name: "host", ask=refuse)
-    deployment = Deployment(
-        config=config_of(6), account=ACCOUNT, plugin_file="file", desired="paused", generation=1
-    )
-    with pytest.raises(ConfigError, match="only with a restart"):
-        take_over(deployment, fleet, A_RUN)
+@pytest.fixture
+def fleet(member: Member) -> Any:
+    core = SimpleNamespace(facts=SimpleNamespace(streams=("paper:BTC/USDT:1m",)))
+    return SimpleNamespace(members={"one": member}, core=core)
+
+
+def test_a_strategy_pauses_although_its_parameters_have_yet_to_be_changed(
+    member: Member, fleet: Any
+) -> None:
+    deployment = deployed(config_of(6), desired="paused")
+    assert take_over([deployment], fleet, A_RUN) == ({}, [(member, {"fast_period": 6})])
     assert member.wanted == "paused"
     assert member.parameters == {"fast_period": 5}
+    assert member.is_unsure
+
+
+def test_what_is_known_is_not_changed(member: Member, fleet: Any) -> None:
+    assert take_over([deployed(config_of(5))], fleet, A_RUN) == ({}, [])
+    assert not member.is_unsure
+
+
+def test_what_may_have_been_changed_is_changed_again(member: Member, fleet: Any) -> None:
+    member.is_unsure = True
+    deployment = deployed(config_of(5))
+    assert take_over([deployment], fleet, A_RUN) == ({}, [(member, {"fast_period": 5})])
+
+
+def test_what_is_stopped_or_begins_anew_is_not_changed_while_it_runs(
+    member: Member, fleet: Any
+) -> None:
+    assert take_over([deployed(config_of(6), desired="stopped")], fleet, A_RUN) == ({}, [])
+    assert (member.wanted, member.version) == ("stopped", 1)
+    assert take_over([deployed(config_of(7))], fleet, A_RUN) == ({}, [])
+    assert (member.wanted, member.version) == ("running", 2)
+    assert take_over([deployed(config_of(8), generation=2)], fleet, A_RUN) == ({}, [])
+    assert (member.parameters, member.version) == ({"fast_period": 8}, 3)
+    assert not member.is_unsure
+
+
+def test_one_that_cannot_be_taken_over_holds_up_none_of_the_others(
+    member: Member, fleet: Any
+) -> None:
+    deployments = [deployed(config_of(5, "two", "5m")), deployed(config_of(6))]
+    refused, changing = take_over(deployments, fleet, A_RUN)
+    assert changing == [(member, {"fast_period": 6})]
+    assert refused.keys() == {"two"}
+    assert "no data for paper:BTC/USDT:5m" in refused["two"]
+    assert fleet.members == {"one": member}

@@ -1,4 +1,4 @@
-"""What the manager remembers is of use where its folder is now."""
+"""What the manager remembers is true, and of use where its folder is now."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ A_RUN = RunConfig.model_construct(name="run")
 
 def remembered(folder: Path) -> Member:
     return ManagerMemory(folder / "run", sync=False).members(A_RUN, {})["one"]
+
+
+def test_parameters_that_may_have_been_changed_are_remembered_as_such(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    member = Member(ONE, "file", "pooled")
+    member.is_unsure = True
+    ManagerMemory(tmp_path / "run", sync=False).store({"one": member})
+    assert remembered(tmp_path).is_unsure
 
 
 def test_code_that_was_moved_with_the_run_is_found(tmp_path: Path) -> None:
