@@ -17,7 +17,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from actors.client import EngineClient
 from actors.cluster import embedded_cluster, spawn
 from actors.core import LONGEST_ABSENCE_S
-from actors.manager import EnginePlan, StrategyManager
+from actors.manager import THREADS, EnginePlan, StrategyManager
 from actors.services import ServiceAwayError, call, failure_text
 from actors.wire import Endpoints
 from engine.catalog import Catalog
@@ -33,8 +33,6 @@ __all__ = ["RunningEngine", "run_engine", "running_engine"]
 STATUS_EVERY_S = 0.25
 START_TIMEOUT_S = 600.0
 DRAIN_TIMEOUT_S = 60.0
-
-_MANAGER_THREADS = 8
 
 MAX_DEATHS = 10
 """Deaths of the manager within `HEALTHY_AFTER_S` that are got over."""
@@ -165,7 +163,7 @@ def running_engine(
             is_durable=state is not None,
             namespace=f"chorus-{secrets.token_hex(8)}",
         )
-        manager = spawn(StrategyManager, plan, threads=_MANAGER_THREADS, max_restarts=-1)
+        manager = spawn(StrategyManager, plan, threads=THREADS, max_restarts=-1)
         _await_started(manager, stop)
         yield RunningEngine(manager, folder, Endpoints.in_folder(Path(plan.folder)))
 

@@ -25,6 +25,7 @@ from actors.order_manager import OrderManagerActor
 from actors.outcomes import collect
 from actors.services import ServiceAwayError, call
 from actors.supervisor import Supervisor
+from actors.waiting_room import WaitingRoom
 from actors.wire import Endpoints
 from engine.config import RunConfig, StrategyConfig
 from engine.instance import Command, SaidLine
@@ -33,12 +34,21 @@ from engine.status import EngineHealth, EngineStatus, StrategyStatus
 from engine.supervision import SupervisionSettings
 from engine.types import Candle
 
-__all__ = ["EnginePlan", "StrategyManager"]
+__all__ = ["THREADS", "EnginePlan", "StrategyManager"]
 
 ROUND_EVERY_S = 0.25
 
 SHORTEST_SILENCE_S = 10.0
 """A host that has given no sign of life for less than this is never taken for dead."""
+
+MOST_ASK = 4
+"""Who may wait for what hosts know at the same time."""
+
+MOST_CHANGE = 4
+"""Who may wait for a change at the same time."""
+
+THREADS = MOST_ASK + MOST_CHANGE + 4
+"""Of the actor: one for whoever waits for the end, the rest for calls that wait for nobody."""
 
 _THREADS_OF_SERVICE = 7
 
@@ -72,7 +82,8 @@ class StrategyManager:
     """Starts, supervises and stops everything; the one address for control calls.
 
     The supervising loop has a thread of its own from the beginning; `started` and `ended` wait for
-    it. Control calls come from other threads; the lock is held while the fleet changes.
+    it. Control calls come from other threads; the lock is held while the fleet changes. Those that
+    may have to wait are let in a few at a time, so that the others always find a thread.
 
     Ray starts it again when its process dies; it then finds the other actors by their names and
     goes on. They do not need it to trade.
@@ -81,6 +92,8 @@ class StrategyManager:
     def __init__(self, plan: EnginePlan) -> None:
         self._plan = plan
         self._lock = threading.RLock()
+        self._askers = WaitingRoom(MOST_ASK, "for what strategies know")
+        self._changers = WaitingRoom(MOST_CHANGE, "for a change of strategies")
         self._phase = "starting"
         self._extract: EngineExtract | None = None
         self._is_open = False
@@ -302,33 +315,42 @@ class StrategyManager:
         strikes = "" if status.cause else self._supervisor.strikes_of(member)
         return msgspec.structs.replace(status, cause=strikes) if strikes else status
 
+    # ------------------------------------------------------------------ control calls that wait
+
     def metrics(self, strategy_id: str) -> StrategyOutcome:
         """Return one strategy's metrics; see `Operations`, as for all below."""
-        return self._opened().metrics(strategy_id)
+        with self._askers.place():
+            return self._opened().metrics(strategy_id)
 
     def command(self, strategy_id: str, command: Command) -> None:
         """Pause, resume or update one strategy."""
-        self._opened().command(strategy_id, command)
+        with self._changers.place():
+            self._opened().command(strategy_id, command)
 
     def deploy(self, deployments: list[Deployment]) -> dict[str, str]:
         """Want strategies as they are deployed; return why some could not be taken over."""
-        return self._opened().deploy(deployments)
+        with self._changers.place():
+            return self._opened().deploy(deployments)
 
     def start_strategy(self, config: StrategyConfig, plugin_file: str) -> None:
         """Add a strategy to the running engine."""
-        self._opened().start(config, plugin_file)
+        with self._changers.place():
+            self._opened().start(config, plugin_file)
 
     def stop_strategy(self, strategy_id: str) -> None:
         """Stop a strategy and end its host."""
-        self._opened().stop(strategy_id)
+        with self._changers.place():
+            self._opened().stop(strategy_id)
 
     def restart_strategy(self, strategy_id: str) -> None:
         """Start a strategy afresh."""
-        self._opened().restart(strategy_id)
+        with self._changers.place():
+            self._opened().restart(strategy_id)
 
     def move_strategy(self, strategy_id: str, isolation: str) -> None:
         """Move a strategy to a host of its own or among the pooled ones."""
-        self._opened().move(strategy_id, isolation)
+        with self._changers.place():
+            self._opened().move(strategy_id, isolation)
 
     def _opened(self) -> Operations:
         self._require_open()
@@ -340,7 +362,8 @@ class StrategyManager:
         """Return everything the report needs: as of now, or of the end once there is one.
 
         Raises:
-            ServiceAwayError: A process is on its way back.
+            ServiceAwayError: Too many others wait, or a process is on its way back.
         """
         self._require_open()
-        return self._extract or collect(self._fleet, self._line)
+        with self._askers.place():
+            return self._extract or collect(self._fleet, self._line)
