@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from engine.access import Caller
 from engine.audit import record
+from engine.changes import OnChange, nobody_listens
 from engine.documents import check_document
 from engine.errors import (
     ConfigError,
@@ -69,11 +70,15 @@ class Settings:
     Args:
         store: Where they are kept.
         clock: Milliseconds UTC.
+        on_change: Told of a setting once a change of it is on record.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], int], *, on_change: OnChange = nobody_listens
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._on_change = on_change
 
     def page(
         self, caller: Caller, *, after: str | None = None, limit: int = 100
@@ -149,6 +154,7 @@ class Settings:
             raise ConflictError(
                 f"setting {key!r}: somebody else has just made it; read it and repeat the change"
             ) from error
+        self._on_change(row.key, row.version)
         return SettingView.of(row)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -46,9 +46,19 @@ class BotDeployer:
         subscriptions: What is on record.
         orders: The order manager.
         folder: Of the run.
+        on_news: Called when something is on record that the order manager does not know, before it
+            is told: another process may have put it there.
     """
 
-    def __init__(self, subscriptions: Subscriptions, orders: OrderDesk, folder: Path) -> None:
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        orders: OrderDesk,
+        folder: Path,
+        *,
+        on_news: Callable[[], None],
+    ) -> None:
+        self._on_news = on_news
         self._subscriptions = subscriptions
         self._orders = orders
         self._file = folder / "bots.json"
@@ -89,6 +99,7 @@ class BotDeployer:
     def _tell(self, name: str, following: Following) -> bool:
         try:
             registration = registration_of(following)
+            self._on_news()
             self._orders.withdraw([name], "follows on other terms")
             self._orders.register([registration])
         except ServiceAwayError:

@@ -38,6 +38,8 @@ class Deployer:
         catalog: The strategy types there are now.
         deploy: Tells the engine; returns by id why some could not be taken over.
         keep: Returns a file with the present code of a type that does not change any more.
+        on_news: Called when something is on record that the engine does not know, before it is
+            told: another process may have put it there.
         on_refusal: Called with a strategy and why it is not taken over, once per reason.
     """
 
@@ -48,12 +50,14 @@ class Deployer:
         deploy: Callable[[Sequence[Deployment]], Mapping[str, str]],
         *,
         keep: Callable[[LoadedType], Path],
+        on_news: Callable[[], None],
         on_refusal: Callable[[str, str], None] = _nobody_looks,
     ) -> None:
         self._strategies = strategies
         self._catalog = catalog
         self._deploy = deploy
         self._keep = keep
+        self._on_news = on_news
         self._on_refusal = on_refusal
         self._told: dict[str, int] = {}
         self._refused: dict[str, str] = {}
@@ -82,6 +86,7 @@ class Deployer:
                 self._refuse(row.id, str(error))
             else:
                 versions[row.id] = row.version
+        self._on_news()
         refused = self._deploy(deployments) if deployments else {}
         for name, version in versions.items():
             if name in refused:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from engine.catalog import default_folders
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
 from engine.catalog.files import StrategyFiles
+from engine.changes import EVERYTHING, Change, Changes, LocalChanges
 from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.deployments.ownership import Ownership
@@ -29,6 +31,9 @@ __all__ = ["Feed", "Ground", "now_ms", "open_ground", "open_store"]
 _log = logging.getLogger(__name__)
 
 _EVENTS_AT_THE_END_S: Final = 5.0
+
+_BROUGHT: Final = frozenset({"strategy", "subscription", EVERYTHING})
+"""Of these, changes are brought to the engine by `Rounds`; it reads the store for no others."""
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -45,7 +50,8 @@ class Ground(msgspec.Struct, frozen=True):
         strategies: What is deployed.
         subscriptions: Who follows it.
         ownership: Whose it all is.
-        changed: Set by whoever has changed what is deployed.
+        changes: Tells what is different, also to and from other processes.
+        changed: Set when what is deployed was changed, here or elsewhere.
     """
 
     store: Store
@@ -58,6 +64,7 @@ class Ground(msgspec.Struct, frozen=True):
     strategies: Strategies
     subscriptions: Subscriptions
     ownership: Ownership
+    changes: Changes
     changed: threading.Event
 
 
@@ -98,16 +105,21 @@ def open_ground(plan: ServicePlan, feed: Feed, store: Store, stack: contextlib.E
         StoreError: The store cannot be written.
     """
     secret = secret_of(plan.folder)
+    changes = _changes(plan, stack)
     files = StrategyFiles(store, default_folders(plan.plugin_folders), now_ms)
     files.sync()
-    definitions = Definitions(store, lambda: files.catalog, now_ms)
+    definitions = Definitions(
+        store, lambda: files.catalog, now_ms, on_change=partial(changes.publish, "definition")
+    )
     seed_built_ins(definitions, files.catalog)
     changed, ownership = threading.Event(), Ownership(store)
 
-    def tell(_id: str) -> None:
-        ownership.changed()
-        changed.set()
+    def heard(change: Change) -> None:
+        if change.kind in _BROUGHT:
+            ownership.changed()
+            changed.set()
 
+    stack.callback(changes.listen(heard).close)
     return Ground(
         store=store,
         secret=secret,
@@ -115,29 +127,46 @@ def open_ground(plan: ServicePlan, feed: Feed, store: Store, stack: contextlib.E
         users=Users(store, now_ms, secret),
         files=files,
         definitions=definitions,
-        accounts=_accounts(plan, store),
+        accounts=_accounts(plan, store, changes),
         strategies=Strategies(
             store,
             definitions,
             catalog=lambda: files.catalog,
             served=lambda: feed.served,
             clock=now_ms,
-            on_change=tell,
+            on_change=partial(changes.publish, "strategy"),
         ),
         subscriptions=Subscriptions(
-            store, catalog=lambda: files.catalog, clock=now_ms, on_change=tell
+            store,
+            catalog=lambda: files.catalog,
+            clock=now_ms,
+            on_change=partial(changes.publish, "subscription"),
         ),
         ownership=ownership,
+        changes=changes,
         changed=changed,
     )
 
 
-def _accounts(plan: ServicePlan, store: Store) -> Accounts:
-    accounts = Accounts(store, now_ms, Vault.of_folder(plan.folder))
+def _accounts(plan: ServicePlan, store: Store, changes: Changes) -> Accounts:
+    vault = Vault.of_folder(plan.folder)
+    accounts = Accounts(store, now_ms, vault, on_change=partial(changes.publish, "account"))
     # No reason not to start: nothing trades with them, and their owners can give them anew.
     for problem in accounts.renew_credentials():
         _log.warning("%s", problem)
     return accounts
+
+
+def _changes(plan: ServicePlan, stack: contextlib.ExitStack) -> Changes:
+    changes: Changes
+    if plan.redis:
+        from engine.changes.redis_changes import RedisChanges  # noqa: PLC0415 - seldom needed
+
+        changes = RedisChanges(plan.redis, now_ms=now_ms)
+    else:
+        changes = LocalChanges(now_ms)
+    stack.callback(changes.close)
+    return changes
 
 
 def _event_log(plan: ServicePlan, stack: contextlib.ExitStack) -> EventLog:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 
 import msgspec
 
@@ -127,18 +128,19 @@ def _connect(
 ) -> Services:
     """Bring what is deployed to the engine, and what it does to the store and the event log."""
     client, store, events = engine.client, ground.store, ground.events
+    changes, ownership = ground.changes, ground.ownership
     alerts = Alerts(store, events, now_ms)
-    logs = StrategyLogs(store, events, ground.ownership.of, now_ms)
+    logs = StrategyLogs(store, events, ownership.of, now_ms)
     reporter = Reporter(
         store,
         logs,
         alerts,
-        ground.ownership.of,
+        ownership.of,
         said=client.said,
         trace=lambda name: client.metrics(name).trace,
     )
     heard = OverheardLog(events, reporter.overhear)
-    recorder = Recorder(store, heard, ground.ownership.of, now_ms, run_id=run_id(folder))
+    recorder = Recorder(store, heard, ownership.of, now_ms, run_id=run_id(folder))
     recording = RecordingLoop(recorder, client.ledger_lines)
     code = KeptCode(plan.folder / "code")
     deployer = Deployer(
@@ -146,19 +148,22 @@ def _connect(
         lambda: ground.files.catalog,
         client.deploy,
         keep=code.keep,
+        on_news=ownership.changed,
         on_refusal=reporter.refused,
     )
-    bots = BotDeployer(ground.subscriptions, client, folder.path)
+    bots = BotDeployer(ground.subscriptions, client, folder.path, on_news=ownership.changed)
     tap = CandleTap(engine.endpoints)
     stack.callback(tap.close)
     candles = CandleWatch(tap, events)
-    status = StatusWatch(client.status, events, ground.ownership.of, on_change=reporter.changed)
+    status = StatusWatch(client.status, events, ownership.of, on_change=reporter.changed)
+    executions = execution_loop(plan, store, client, status, run_id(folder))
     rounds = Rounds([deployer.round, bots.round], ground.changed)
     observer = Observer(
         store,
         events,
         client.health,
         recording=lambda: recording.status,
+        executions=lambda: executions.status,
         recorded=lambda: Recorded(**recorder.recorded),
         folder=plan.folder,
         now_ms=now_ms,
@@ -169,7 +174,6 @@ def _connect(
     for thread in (reporter, recording, candles, status, rounds, observer, housekeeping):
         thread.start()
         stack.callback(thread.close)
-    executions = execution_loop(plan, store, client, status, run_id(folder))
     executions.start()
     stack.callback(executions.close)
     backtests = stack.enter_context(
@@ -197,11 +201,13 @@ def _connect(
         subscriptions=ground.subscriptions,
         backtests=backtests,
         broadcaster=broadcaster,
-        trading=TradingSwitch(store, ground.accounts, window, now_ms),
+        trading=TradingSwitch(
+            store, ground.accounts, window, now_ms, on_change=partial(changes.publish, "trading")
+        ),
         history=History(store, marks=lambda: candles.marks),
         alerts=alerts,
         logs=logs,
-        settings=Settings(store, now_ms),
+        settings=Settings(store, now_ms, on_change=partial(changes.publish, "setting")),
         audit=AuditLog(store),
         idempotency=Idempotency(store, now_ms, ground.secret),
     )

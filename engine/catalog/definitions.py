@@ -15,6 +15,7 @@ from engine.audit import record
 from engine.catalog.canonical import sha256_of
 from engine.catalog.checks import check_key, check_saying, check_texts
 from engine.catalog.discovery import Catalog
+from engine.changes import OnChange, nobody_listens
 from engine.errors import ConflictError, ConstraintError, ForbiddenError, NotFoundError
 from engine.store import Definition, DefinitionVersion, Store
 from engine.store.paging import Page, order_of, take_page
@@ -77,11 +78,18 @@ class Definitions:
         store: Where they are kept.
         catalog: The strategy types there are now.
         clock: Milliseconds UTC.
+        on_change: Told of a definition once a change of it is on record.
     """
 
     def __init__(
-        self, store: Store, catalog: Callable[[], Catalog], clock: Callable[[], int]
+        self,
+        store: Store,
+        catalog: Callable[[], Catalog],
+        clock: Callable[[], int],
+        *,
+        on_change: OnChange = nobody_listens,
     ) -> None:
+        self._on_change = on_change
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -194,6 +202,7 @@ class Definitions:
             raise ConflictError(
                 f"definition {draft.key!r}: the key is taken; choose another, or update that one"
             ) from error
+        self._on_change(definition.id, definition.version)
         return definition
 
     def update(
@@ -235,6 +244,7 @@ class Definitions:
             record(
                 session, caller, "update", definition, change=changed, at_ms=definition.updated_ms
             )
+        self._on_change(definition.id, definition.version)
         return definition
 
     def enable(
@@ -253,6 +263,7 @@ class Definitions:
             record(
                 session, caller, "update", definition, change=changed, at_ms=definition.updated_ms
             )
+        self._on_change(definition.id, definition.version)
         return definition
 
     def roll_back(
@@ -293,6 +304,7 @@ class Definitions:
                 change={"to": number},
                 at_ms=definition.updated_ms,
             )
+        self._on_change(definition.id, definition.version)
         return definition
 
     def seed(self, drafts: Iterable[Draft]) -> list[str]:
@@ -340,7 +352,8 @@ class Definitions:
             )
             change = {"newest": known.newest}
             record(session, CHORUS, "seed", known, change=change, at_ms=known.updated_ms)
-            return True
+        self._on_change(known.id, known.version)
+        return True
 
     # ------------------------------------------------------------------ the parts of it
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.access import Caller
 from engine.audit import record
+from engine.changes import OnChange, nobody_listens
 from engine.config import AccountConfig
 from engine.credentials import Vault, check_credentials
 from engine.errors import (
@@ -46,9 +47,18 @@ class Accounts:
         store: Where they are kept.
         clock: Milliseconds UTC.
         vault: Encrypts credentials.
+        on_change: Told of an account once a change of it is on record.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int], vault: Vault) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int],
+        vault: Vault,
+        *,
+        on_change: OnChange = nobody_listens,
+    ) -> None:
+        self._on_change = on_change
         self._store = store
         self._clock = clock
         self._vault = vault
@@ -110,6 +120,7 @@ class Accounts:
             raise ConflictError(
                 f"account {name!r}: there is one of that name already; choose another"
             ) from error
+        self._on_change(account.id, account.version)
         return account
 
     def get(self, account_id: str, caller: Caller) -> Account:
@@ -232,6 +243,7 @@ class Accounts:
             check_version(account, if_version, f"account {account.name!r}")
             account.version += 1
             yield session, account
+        self._on_change(account.id, account.version)
 
     def _sealed(self, account: Account, credentials: Mapping[str, str]) -> bytes:
         """Return credentials of an account as they are stored.

@@ -13,6 +13,7 @@ from engine.access import Caller
 from engine.audit import record
 from engine.catalog import Catalog
 from engine.catalog.definitions import Definitions
+from engine.changes import OnChange, nobody_listens
 from engine.config import StrategyConfig
 from engine.deployments.accounts import usable_account
 from engine.deployments.capital import require_said
@@ -67,10 +68,6 @@ class NewStrategy(msgspec.Struct, frozen=True, kw_only=True):
     desired: Desired = "running"
 
 
-def _nobody_waits(_strategy_id: str) -> None:
-    """Nobody is to be told."""
-
-
 class Strategies:
     """Reads and writes deployed strategies; the only one who writes their table.
 
@@ -83,7 +80,7 @@ class Strategies:
         catalog: The strategy types there are now.
         served: What the engine has to offer now.
         clock: Milliseconds UTC.
-        on_change: Called with a strategy's id once a change of it is on record.
+        on_change: Told of a strategy once a change of it is on record.
     """
 
     def __init__(
@@ -94,7 +91,7 @@ class Strategies:
         catalog: Callable[[], Catalog],
         served: Callable[[], Served],
         clock: Callable[[], int],
-        on_change: Callable[[str], None] = _nobody_waits,
+        on_change: OnChange = nobody_listens,
     ) -> None:
         self._store = store
         self._definitions = definitions
@@ -253,7 +250,7 @@ class Strategies:
                 f"strategy {strategy.id!r}: the id is taken, perhaps by one that was deleted; "
                 "choose another"
             ) from error
-        self._on_change(strategy.id)
+        self._on_change(strategy.id, strategy.version)
         return strategy
 
     def restart(
@@ -306,7 +303,7 @@ class Strategies:
             change = _shown_to(strategy, visibility)
             if change:
                 self._changed(session, strategy, caller, "update", change)
-        self._on_change(strategy.id)
+        self._on_change(strategy.id, strategy.version)
         return strategy
 
     def _renew(
@@ -364,7 +361,7 @@ class Strategies:
                     continue  # somebody has changed it meanwhile
                 require_said(session, strategy.account_id, drafted.config, before=strategy)
                 self._changed(session, strategy, caller, action, put(strategy, drafted))
-            self._on_change(strategy.id)
+            self._on_change(strategy.id, strategy.version)
             return strategy
         raise StaleError(f"strategy {strategy_id!r}: others change it all the time; try again")
 
@@ -387,7 +384,7 @@ class Strategies:
                 change = {"desired": [strategy.desired, desired]}
                 strategy.desired = desired
                 self._changed(session, strategy, caller, "update", change)
-        self._on_change(strategy.id)
+        self._on_change(strategy.id, strategy.version)
         return strategy
 
     def set_parameters(
@@ -448,7 +445,7 @@ class Strategies:
             strategy.deleted_ms = self._clock()
             strategy.desired = "stopped"
             self._changed(session, strategy, caller, "delete", {"is_forced": is_forced})
-        self._on_change(strategy.id)
+        self._on_change(strategy.id, strategy.version)
         return strategy
 
     # ------------------------------------------------------------------ the parts of it

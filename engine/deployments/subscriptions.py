@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from engine.access import Caller
 from engine.audit import record
 from engine.catalog import Catalog
+from engine.changes import OnChange, nobody_listens
 from engine.config import RiskConfig
 from engine.config.base import ConfigModel
 from engine.deployments.accounts import usable_account
@@ -44,10 +45,6 @@ class _Terms(ConfigModel):
     leverage: Annotated[Decimal, Field(ge=1, le=125, decimal_places=8)]
 
 
-def _nobody_waits(_subscription_id: str) -> None:
-    """Nobody is to be told."""
-
-
 class Subscriptions:
     """Reads and writes subscriptions; the only one who writes their table.
 
@@ -59,7 +56,7 @@ class Subscriptions:
         store: Where they are kept.
         catalog: The strategy types there are now.
         clock: Milliseconds UTC.
-        on_change: Called with a subscription's id once a change of it is on record.
+        on_change: Told of a subscription once a change of it is on record.
     """
 
     def __init__(
@@ -68,7 +65,7 @@ class Subscriptions:
         *,
         catalog: Callable[[], Catalog],
         clock: Callable[[], int],
-        on_change: Callable[[str], None] = _nobody_waits,
+        on_change: OnChange = nobody_listens,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -203,7 +200,7 @@ class Subscriptions:
                 f"account: {new.account!r} follows strategy {new.strategy!r} already; change that "
                 "bot, or use another account"
             ) from error
-        self._on_change(row.id)
+        self._on_change(row.id, row.version)
         return shown(row, strategy)
 
     def change(
@@ -299,7 +296,7 @@ class Subscriptions:
                 action = "update" if row.deleted_ms is None else "delete"
                 record(session, caller, action, row, change=change, at_ms=self._clock())
         if change:
-            self._on_change(row.id)
+            self._on_change(row.id, row.version)
 
     def _require_enough(self, strategy: Strategy, capital: Decimal) -> None:
         """Check that capital is as much as a strategy's type needs.

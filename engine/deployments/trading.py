@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from engine.access import Caller
+from engine.changes import OnChange, nobody_listens
 from engine.deployments.accounts import Accounts
 from engine.store import AuditEntry, Store
 from engine.trading import EVERYWHERE, TradingMode
@@ -39,11 +40,19 @@ class TradingSwitch:
         accounts: Whose accounts they are.
         engine: Where it takes effect.
         clock: Milliseconds UTC.
+        on_change: Told of an account, or of all with an empty id, once it is in force.
     """
 
     def __init__(
-        self, store: Store, accounts: Accounts, engine: _Switched, clock: Callable[[], int]
+        self,
+        store: Store,
+        accounts: Accounts,
+        engine: _Switched,
+        clock: Callable[[], int],
+        *,
+        on_change: OnChange = nobody_listens,
     ) -> None:
+        self._on_change = on_change
         self._store = store
         self._accounts = accounts
         self._engine = engine
@@ -90,7 +99,10 @@ class TradingSwitch:
                     change={"reason": reason},
                 )
             )
-        self._engine.set_trading(ACTIONS[what], account)
+        try:
+            self._engine.set_trading(ACTIONS[what], account)
+        finally:  # also without an answer: it may be in force
+            self._on_change(account or "", None)
 
 
 def stricter(one: TradingMode, other: TradingMode) -> TradingMode:

@@ -48,11 +48,20 @@ def test_one_that_is_away_is_asked_once_and_nobody_is_told_twice(
     subscriptions: Any = SimpleNamespace(all_active=lambda: rows)
     orders = Orders()
     orders.calls_left = 2  # enough for the first of them
-    deployer = BotDeployer(subscriptions, orders, tmp_path)
+    noted: list[list[str]] = []
+
+    def news() -> None:
+        noted.append(list(orders.registered))
+
+    deployer = BotDeployer(subscriptions, orders, tmp_path, on_news=news)
     with pytest.raises(ServiceAwayError):
         deployer.round()
     assert (orders.asked, orders.registered) == (3, ["a"])
     assert deployer.refusals == {}
     orders.calls_left = 100
-    BotDeployer(subscriptions, orders, tmp_path).round()  # another life: it is on disk, too
+    another = BotDeployer(subscriptions, orders, tmp_path, on_news=news)  # it is on disk, too
+    another.round()
     assert orders.registered == ["a", "b", "c"]
+    assert noted == [[], ["a"], ["a"], ["a", "b"]]  # before each was told
+    another.round()
+    assert len(noted) == 4

@@ -56,6 +56,7 @@ class Bench:
         self.engine = Engine()
         self.catalog = CATALOG
         self.kept = KeptCode(folder)
+        self.noted: list[int] = []
         self.deployer = self.another()
 
     def another(self) -> Deployer:
@@ -64,7 +65,12 @@ class Bench:
             lambda: self.catalog,
             self.engine.deploy,
             keep=self.kept.keep,
+            on_news=self.news,
         )
+
+    def news(self) -> None:
+        """Note how much the engine had been told when there was news."""
+        self.noted.append(len(self.engine.calls))
 
     def create(self, name: str) -> None:
         new = NewStrategy(id=name, definition="builtin-ema_cross", account="a-ann", config=EMA)
@@ -96,6 +102,7 @@ def test_all_is_told_once(bench: Bench) -> None:
     bench.desk.strategies.set_desired("two", "paused", ANN)
     bench.deployer.round()
     assert bench.engine.calls[1:] == [["two"]]
+    assert bench.noted == [0, 1]  # before it was told, and only then
     bench.assert_brought_about()
 
 

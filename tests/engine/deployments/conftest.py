@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from engine.access import Caller
 from engine.catalog import default_folders, discover
 from engine.catalog.built_ins import seed_built_ins
 from engine.catalog.definitions import Definitions
+from engine.changes import OnChange, nobody_listens
 from engine.credentials import Vault
 from engine.deployments import Accounts, Served, Strategies
 from engine.store import Store, User
@@ -34,9 +35,9 @@ class Desk:
         self.definitions = Definitions(store, lambda: CATALOG, lambda: next(ticks))
         self.accounts = Accounts(store, lambda: next(ticks), Vault(b"k" * 32))
         self._clock = lambda: next(ticks)
-        self.strategies = self.strategies_telling(lambda _: None)
+        self.strategies = self.strategies_telling(nobody_listens)
 
-    def strategies_telling(self, on_change: Callable[[str], None]) -> Strategies:
+    def strategies_telling(self, on_change: OnChange) -> Strategies:
         return Strategies(
             self.store,
             self.definitions,

@@ -212,8 +212,9 @@ def test_a_strategy_of_a_run_is_adopted_as_it_is(desk: Desk) -> None:
 def test_whoever_waits_is_told_of_what_is_on_record(desk: Desk) -> None:
     told: list[tuple[str, int]] = []
 
-    def tell(name: str) -> None:
-        told.append((name, desk.strategies.versions()[name]))
+    def tell(name: str, version: int | None) -> None:
+        assert desk.strategies.versions()[name] == version
+        told.append((name, version))
 
     strategies = desk.strategies_telling(tell)
     strategies.create(new(), ANN)

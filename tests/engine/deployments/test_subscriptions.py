@@ -43,12 +43,12 @@ class Desk:
         self.store = store
         self.accounts = desk.accounts
         self.strategies = desk.strategies
-        self.changed: list[str] = []
+        self.changed: list[tuple[str, int | None]] = []
         self.subscriptions = Subscriptions(
             store,
             catalog=lambda: CATALOG,
             clock=lambda: next(ticks),
-            on_change=self.changed.append,
+            on_change=lambda name, version: self.changed.append((name, version)),
         )
 
 
@@ -89,7 +89,7 @@ def test_a_subscription_is_found_as_it_was_made(desk: Desk) -> None:
     assert RiskConfig.model_validate(found.risk) == risk
     assert found.risk.keys() == {"stopLoss", "maxTradesPerDay"}
     assert (found.strategy_status, found.version) == ("running", 1)
-    assert desk.changed == [made.id]
+    assert desk.changed == [(made.id, 1)]
 
 
 def test_one_follows_ones_own_strategies_and_public_ones(desk: Desk) -> None:
@@ -257,7 +257,7 @@ def test_wanting_what_is_there_already_changes_nothing(desk: Desk) -> None:
     assert desk.subscriptions.set_status(made.id, "active", BOB) == made
     same = SubscriptionChange(capital=made.capital, leverage=made.leverage, risk=RiskConfig())
     assert desk.subscriptions.change(made.id, same, BOB) == made
-    assert desk.changed == [made.id]
+    assert desk.changed == [(made.id, 1)]
 
 
 def test_who_has_paused_resumes_only_what_is_still_offered(desk: Desk) -> None:
