@@ -202,6 +202,9 @@ def _of_recording(status: SystemStatus) -> Iterator[Metric]:
     recording, events, recorded = status.recording, status.events, status.recorded
     yield _one("chorus_recording_lag_lines", "Ledger lines not on record yet", recording.lag)
     yield _one("chorus_recording_up", "1: recording goes on", int(not recording.error))
+    executions = status.executions
+    yield _one("chorus_executions_lag_lines", "Executions not on record yet", executions.lag)
+    yield _one("chorus_executions_up", "1: recording executions goes on", int(not executions.error))
     for name, count in (
         ("signals", recorded.signals),
         ("orders", recorded.orders),

@@ -44,7 +44,8 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
         engine: The engine; None before it was heard of.
         engine_error: Why it does not answer; empty while it does.
         recording: How far its ledger is on record.
-        recorded: What that was.
+        executions: How far executions are, which come beside the ledger.
+        recorded: What was put on record of the ledger.
         events: The event log.
         service: What this process uses.
         children: What the processes it has started use, the engine's among them.
@@ -56,6 +57,7 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineHealth | None = None
     engine_error: str = ""
     recording: RecordingStatus = RecordingStatus()
+    executions: RecordingStatus = RecordingStatus()
     recorded: Recorded = Recorded()
     events: EventLogHealth = EventLogHealth()
     service: Use = Use()

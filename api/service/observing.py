@@ -35,6 +35,7 @@ class Observer(Watch):
         events: The event log.
         health: Asks the engine.
         recording: Tells how far recording is.
+        executions: Tells how far recording executions is.
         recorded: Tells what was recorded.
         folder: Where the data are.
         now_ms: Milliseconds UTC.
@@ -49,6 +50,7 @@ class Observer(Watch):
         health: Callable[[], EngineHealth],
         *,
         recording: Callable[[], RecordingStatus],
+        executions: Callable[[], RecordingStatus],
         recorded: Callable[[], Recorded],
         folder: Path,
         now_ms: Callable[[], int],
@@ -60,6 +62,7 @@ class Observer(Watch):
         self._events = events
         self._health = health
         self._recording = recording
+        self._executions = executions
         self._recorded = recorded
         self._folder = folder
         self._started_ms = now_ms()
@@ -93,6 +96,7 @@ class Observer(Watch):
             engine=self._engine,
             engine_error=self._silence(),
             recording=self._recording(),
+            executions=self._executions(),
             recorded=self._recorded(),
             events=self._events.health(),
             service=self._service,

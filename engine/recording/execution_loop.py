@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from engine.recording.attendance import Attendance
 from engine.recording.errors import RecordingError
 from engine.recording.executions import ExecutionRow, record_executions
+from engine.recording.loop import RecordingStatus
 from engine.sequencing.executions import ExecutionPage
 from engine.store import Recording, Store
 from engine.store.upserts import insert_new
@@ -163,7 +166,7 @@ class ExecutionLoop:
         self._wait_s = wait_s
         self._closing = threading.Event()
         self._next: int | None = None
-        self._error = ""
+        self._status = RecordingStatus()
         self._thread = threading.Thread(target=self._run, name="chorus-executions", daemon=True)
 
     def start(self) -> None:
@@ -176,6 +179,11 @@ class ExecutionLoop:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @property
+    def status(self) -> RecordingStatus:
+        """Return how far it is, in lines, for health and metrics; any thread may ask."""
+        return self._status
+
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._closing.is_set():
@@ -186,7 +194,7 @@ class ExecutionLoop:
                 self._closing.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
-            pause_s, self._error = _FIRST_PAUSE_S, ""
+            pause_s = _FIRST_PAUSE_S
             if not is_busy:
                 self._closing.wait(_PAUSE_S)
 
@@ -198,11 +206,14 @@ class ExecutionLoop:
         self._next = None
         if is_first:
             self._recorder.begin(page.before)
+        self._status = replace(self._status, recorded=start, total=page.total)
         self._next = self._recorder.apply(start, page.lines)
+        self._status = RecordingStatus(recorded=self._next, total=page.total)
         return self._next < page.total
 
     def _fail(self, text: str) -> None:
         self._next = None
-        if text != self._error:
+        if text != self._status.error:
             _log.warning("executions: will try again: %s", text)
-        self._error = text
+        failures = self._status.failures + 1
+        self._status = replace(self._status, error=text, failures=failures)

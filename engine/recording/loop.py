@@ -32,7 +32,7 @@ class RecordingStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         recorded: Lines on record.
-        total: Lines of the ledger, as last heard.
+        total: Lines there are, as last heard.
         is_told: The event log has the events of all lines on record.
         error: Why it does not go on; empty while it does.
         failures: Attempts since it went on last.

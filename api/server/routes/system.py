@@ -88,7 +88,7 @@ class EngineShown(View):
 
 
 class RecordingView(View):
-    """How much of the ledger is on record."""
+    """How many lines of the ledger, or of executions, are on record."""
 
     recorded: int
     total: int
@@ -122,6 +122,7 @@ class SystemShown(View):
     strategies: int
     latency_ms: dict[str, float] = Field(description="From a candle to the decision on it")
     recording: RecordingView
+    executions: RecordingView
     events: EventLogView
     stream_clients: int
     service: UseView
@@ -181,6 +182,7 @@ def get_system(services: Offered, caller: Asker, request: Request) -> SystemShow
         strategies=0 if seen is None else len(seen.strategies),
         latency_ms={} if seen is None else seen.latency_ms,
         recording=RecordingView.of(status.recording),
+        executions=RecordingView.of(status.executions),
         events=EventLogView.of(status.events),
         stream_clients=len(request.app.state.hub),
         service=UseView.of(status.service),

@@ -76,6 +76,8 @@ def test_what_the_engine_does_can_be_read(read: Read) -> None:
     assert value("chorus_slices_lag") == 2
     assert [value(f"chorus_{name}") for name in ("signals", "orders", "fills")] == [4, 3, 2]
     assert (value("chorus_engine_up"), value("chorus_recording_up")) == (1, 0)
+    assert (value("chorus_recording_lag_lines"), value("chorus_executions_lag_lines")) == (2, 7)
+    assert value("chorus_executions_up") == 1
     assert values(found["chorus_strategies"], "status") == {
         "created": 0, "warming": 0, "running": 2, "paused": 0, "stopped": 0, "error": 1,
         "no data": 0,

@@ -19,6 +19,7 @@ SEEN = SystemStatus(
     uptime_s=60.0,
     engine=EngineHealth([HOST], published=9, decided=7),
     recording=RecordingStatus(recorded=3, total=5, error="disk full", failures=4),
+    executions=RecordingStatus(recorded=20, total=27),
     recorded=Recorded(signals=4, orders=3, fills=2),
     service=Use(1, 100_000_000, 3.5),
     children=Use(9, 900_000_000, 35.0),
@@ -58,6 +59,7 @@ def test_everything_about_it_is_for_admins(ask: Ask, system: FakeSystem) -> None
     }  # fmt: skip
     assert (shown["engine"]["published"], shown["engine"]["decided"]) == (9, 7)
     assert (shown["recording"]["lag"], shown["recording"]["error"]) == (2, "disk full")
+    assert (shown["executions"]["lag"], shown["executions"]["error"]) == (7, "")
     assert (shown["service"]["memoryBytes"], shown["children"]["processes"]) == (100_000_000, 9)
 
 

@@ -33,12 +33,14 @@ class Scene:
         self.now_s = 100.0
         self.engine: EngineHealth | Exception = EngineHealth([], published=4, decided=4)
         self.recording = RecordingStatus()
+        self.executions = RecordingStatus(recorded=1, total=4)
         self.seen: list[SystemStatus] = []
         self.observer = Observer(
             store,
             MemoryEventLog(now_ms=lambda: 0),
             self._health,
             recording=lambda: self.recording,
+            executions=lambda: self.executions,
             recorded=Recorded,
             folder=folder,
             now_ms=lambda: 1,
@@ -121,6 +123,7 @@ def test_what_this_process_and_its_children_use_is_measured(scene: Scene) -> Non
         scene.observer.look()
         child.communicate(b"\n")
     (status,) = scene.seen
+    assert status.executions.lag == 3
     assert status.service.processes == 1
     assert status.service.memory_bytes > 10_000_000
     assert status.service.cpu_s > 0

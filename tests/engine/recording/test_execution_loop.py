@@ -122,6 +122,26 @@ def test_an_engine_that_is_away_costs_nothing(store: Store) -> None:
     assert executed(store) == all_of(9)
 
 
+def test_how_far_it_is_can_be_seen_also_while_it_does_not_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = ExecutionLoop(a_recorder(store), Engine(9).read, wait_s=0.0)
+    assert loop.go_on()
+    assert (loop.status.recorded, loop.status.total, loop.status.lag) == (5, 11, 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", _away)
+        loop.start()
+        until(lambda: loop.status.failures > 1)
+        assert (loop.status.error, loop.status.lag) == ("away", 6)
+    until(lambda: not loop.status.lag)
+    loop.close()
+    assert (loop.status.recorded, loop.status.error, loop.status.failures) == (11, "", 0)
+
+
+def _away() -> None:
+    raise StoreError("away")
+
+
 def test_what_another_run_has_taken_is_left_to_it(store: Store) -> None:
     locks = Locks({("a", 2 * MINUTE)})
     drain(ExecutionLoop(a_recorder(store, locks=locks), Engine(3).read))
