@@ -34,7 +34,8 @@ from actors.wire import (
 )
 from engine.config import RunConfig
 from engine.crash_points import ARMED, CrashPoint, reach
-from engine.journal import JournalFile, OrderJournal
+from engine.journal import JournalFile
+from engine.journal.orders import OrderJournal
 from engine.report import LedgerExtract, extract_of
 from engine.sequencing import Answer, Past, Release, SliceBatch, SliceEvent
 from engine.sequencing.coordinator import Coordinator

@@ -26,7 +26,8 @@ from benchmarks.results import Metric, Mode
 from benchmarks.workloads import SYMBOL, macd_rsi
 from engine.config import RunConfig
 from engine.errors import ChorusError
-from engine.journal import JournalFile, OrderJournal
+from engine.journal import JournalFile
+from engine.journal.orders import OrderJournal
 from engine.market import open_market
 from engine.sequencing import Answer, SliceDecision
 from engine.sequencing.coordinator import Coordinator

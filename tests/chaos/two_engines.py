@@ -20,7 +20,7 @@ from actors.state import open_run_folder
 from api.service.plan import ServicePlan, engine_config
 from engine.catalog import Catalog
 from engine.config import RunConfig, load_run_with_places
-from engine.journal import OrderJournal
+from engine.journal.orders import OrderJournal
 from engine.market import open_market
 from engine.recording import Attendance
 from engine.recording.lines import FillLine, parse_line

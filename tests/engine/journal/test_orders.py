@@ -12,7 +12,8 @@ import pytest
 from engine.config import AccountConfig, RiskConfig, StrategyConfig
 from engine.errors import JournalError
 from engine.instance.commands import Pause, Update
-from engine.journal import JournalFile, OrderJournal
+from engine.journal import JournalFile
+from engine.journal.orders import OrderJournal
 from engine.sequencing import Answer, SliceCommand, SliceDecision
 from engine.sequencing.coordinator import Coordinator
 from engine.sequencing.records import (
