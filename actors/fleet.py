@@ -17,7 +17,7 @@ from actors.cluster import spawn
 from actors.control import ControlHub, HostReport
 from actors.core import Core
 from actors.finding import end_hosts_except, find_host
-from actors.host import HostSpec, Prepared
+from actors.host_spec import HostSpec, Prepared
 from actors.members import HostProcess, Member
 from actors.plate import running_on
 from actors.pool import StrategyHost

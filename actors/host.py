@@ -9,16 +9,16 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-import msgspec
 import zmq
 
+from actors.building import InstanceBuilder
 from actors.control import ControlLine
+from actors.host_spec import HostSpec, Prepared, Runner
 from actors.processes import settle_memory, uncollected
-from actors.reliving import TURN_NS, Reliving
+from actors.reliving import Reliving
 from actors.requests import (
     Admit,
     AskOutcomes,
@@ -38,7 +38,6 @@ from actors.services import call_service
 from actors.snapshots import StateKeeper, says_what_it_keeps
 from actors.wire import (
     MARK_TOPIC,
-    Endpoints,
     attached_topic,
     codec,
     connect,
@@ -50,18 +49,15 @@ from actors.wire import (
     start_name,
     stream_topic,
 )
-from engine.catalog import LoadedType, load_file
 from engine.config import StrategyConfig
 from engine.crash_points import ARMED, CrashPoint, reach
-from engine.errors import ChorusError, LifecycleError, start_failure
-from engine.instance import Command, Instance, Pause, SaidLine, Status, build
-from engine.money import Instrument
+from engine.errors import ChorusError, LifecycleError
+from engine.instance import Command, Instance, Pause, SaidLine
 from engine.report import outcome_of
 from engine.sequencing import (
     Answer,
     CandleBatch,
     Mark,
-    Past,
     Release,
     SeatState,
     SliceEvent,
@@ -69,88 +65,13 @@ from engine.sequencing import (
 )
 from engine.status import StrategyStatus
 
-__all__ = ["Host", "HostSpec", "Prepared"]
+__all__ = ["Host"]
 
 SLICE_OF_WORK_NS = 100_000_000
 """Longest stretch of candles processed before progress is reported (one candle may exceed it)."""
 
 QUIET_MS = 50
 IDLE_MS = 250
-
-
-class HostSpec(msgspec.Struct, frozen=True):
-    """What a host is started with.
-
-    Attributes:
-        host: Participant id.
-        start: Number of this start.
-        strategies: What it carries at first.
-        instruments: Trading rules of all symbols.
-        uncovered: Streams whose candles may miss prices their symbol's orders are matched on.
-        endpoints: The engine's data plane.
-        folder: Private folder of the engine on this machine.
-        state: Folder of the run for what outlives processes.
-    """
-
-    host: str
-    start: int
-    strategies: tuple[StrategySpec, ...]
-    instruments: dict[str, Instrument]
-    uncovered: tuple[str, ...]
-    endpoints: Endpoints
-    folder: str
-    state: str
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """What a host has built. `failures`: why instances could not be, by id."""
-
-    process: int
-    failures: dict[str, str]
-
-
-class Runner(Protocol):
-    """What both runners have in common; see `engine.sequencing`."""
-
-    epoch: int
-    matched: int
-
-    @property
-    def awaits_release(self) -> bool:
-        """Tell whether nothing can be processed before a release."""
-        ...
-
-    def offer(self, batch: CandleBatch, /) -> tuple[int, int] | None:
-        """Queue candles."""
-        ...
-
-    def mark(self, through: int, /) -> None:
-        """Declare that nothing older is still to come."""
-        ...
-
-    def release(self, release: Release, /) -> None:
-        """Apply order events."""
-        ...
-
-    def run(self, *, may_continue: Callable[[], bool] | None = None) -> bool:
-        """Process what can be."""
-        ...
-
-    def answer(self) -> Answer | None:
-        """Return what the order manager has not been told yet."""
-        ...
-
-    def recover(self, past: Past, stored: Stored[Instance] | None = None, /) -> None:
-        """Let instances go on where they left off in another process."""
-        ...
-
-    def renew(self, epoch: int, reign: int, /) -> None:
-        """Speak under a new epoch, telling everything again."""
-        ...
-
-    def repeat(self, reign: int, /) -> Answer:
-        """Return everything an order manager that has lost its memory may not know."""
-        ...
 
 
 class Host(ABC):
@@ -167,11 +88,9 @@ class Host(ABC):
     def __init__(self, spec: HostSpec, market: Any) -> None:
         self._spec = spec
         self._market = market
-        self._types: dict[str, LoadedType] = {}
-        self._specs: dict[str, StrategySpec] = {}
-        self._instances: dict[str, Instance] = {}
+        self._builder = InstanceBuilder(spec.instruments, self._say_who_runs)
+        self._instances = self._builder.instances
         self._keeper = StateKeeper(spec.state, spec.host, self._states_of)
-        self._streams: dict[str, tuple[str, ...]] = {}
         self._listens_to: set[str] = set()
         self._newcomers: list[str] = []
         self._reliving = Reliving(self._relive)
@@ -189,7 +108,7 @@ class Host(ABC):
             Obey: self._obey,
             Repeat: self._repeat,
             Hello: lambda _: self._say_hello(),
-            Begin: self._begin,
+            Begin: lambda request: Reply(left=self._builder.start(request.instances)),
             CatchUp: self._catch_up,
             GoLive: self._take_part,
             Recover: self._go_on,
@@ -237,34 +156,10 @@ class Host(ABC):
         """Load the strategy types and build the instances; called first."""
         return Prepared(os.getpid(), self._build(self._spec.strategies))
 
-    @uncollected()
     def _build(self, specs: Iterable[StrategySpec]) -> dict[str, str]:
-        failures: dict[str, str] = {}
-        for spec in specs:
-            config = StrategyConfig.model_validate_json(spec.config)
-            try:
-                self._say_who_runs(config.id)
-                self._instances[config.id] = self._instance_of(config, spec)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - strategy code, contained
-                failures[config.id] = start_failure(error)
-                continue
-            self._specs[config.id] = spec
-            self._streams[config.id] = config.streams
-            self._newcomers.append(config.id)
-        self._say_who_runs(None)
+        built, failures = self._builder.build(specs)
+        self._newcomers += built
         return failures
-
-    def _instance_of(self, config: StrategyConfig, spec: StrategySpec) -> Instance:
-        loaded = self._types.get(spec.plugin_file)
-        if loaded is None:
-            loaded = self._types[spec.plugin_file] = load_file(spec.plugin_file)
-        return build(config, loaded, instruments=self._spec.instruments, capital=spec.capital)
-
-    def _rebuild(self, name: str) -> Instance:
-        """Build an instance again that has seen nothing."""
-        instance = self._instance_of(self._instances[name].config, self._specs[name])
-        self._instances[name] = instance
-        return instance
 
     def attach(self) -> None:
         """Connect to the data plane and say hello; called once, before `run`."""
@@ -280,12 +175,13 @@ class Host(ABC):
 
     def _subscribe_newcomers(self, attach_as: str) -> None:
         for name in self._newcomers:
-            streams = self._streams[name]
+            instance = self._instances[name]
+            streams = instance.config.streams
             for stream in streams:
                 if stream not in self._listens_to:
                     self._subscriber.subscribe(stream_topic(stream))
                     self._listens_to.add(stream)
-            self._seat(self._instances[name], streams)
+            self._seat(instance, streams)
         if len(self._listens_to) > 1:
             self._subscriber.subscribe(MARK_TOPIC)
         self._subscriber.subscribe(attached_topic(attach_as))
@@ -331,11 +227,9 @@ class Host(ABC):
     def _take_states(self) -> None:
         """Shorten the way back of some instances, in case this process dies."""
         if self._is_live:
-            types, specs = self._types, self._specs
+            type_of = self._builder.type_of
             self._keeper.take_some(
-                name
-                for name in self._instances
-                if says_what_it_keeps(types[specs[name].plugin_file].cls)
+                name for name in self._instances if says_what_it_keeps(type_of(name))
             )
 
     def _await_first_instance(self) -> None:
@@ -426,20 +320,6 @@ class Host(ABC):
     def _repeat(self, request: Repeat) -> None:
         self._dealer.send(self._answers.encode(self._runner.repeat(request.reign)))
 
-    def _begin(self, request: Begin) -> Reply:
-        until = time.monotonic_ns() + TURN_NS
-        left = deque(request.instances)
-        while left:
-            name = left.popleft()
-            instance = self._instances[name]
-            if instance.status is Status.CREATED:
-                self._say_who_runs(name)
-                instance.start()
-            if time.monotonic_ns() > until:
-                break
-        self._say_who_runs(None)
-        return Reply(left=list(left))
-
     @uncollected()
     def _catch_up(self, request: CatchUp) -> Reply:
         if request.through > self._log_read or not self._reliving.knows(request.events):
@@ -463,7 +343,7 @@ class Host(ABC):
         self._read_log(
             max(past.matched, past.through, *(command.slice for command in past.commands))
         )
-        stored = Stored(self._keeper.read(past.joined), self._rebuild)
+        stored = Stored(self._keeper.read(past.joined), self._builder.rebuild)
         self._runner.recover(past, stored)
         self._begin_epoch(request.epoch, request.reign)
         for name in request.past.joined:
@@ -487,8 +367,7 @@ class Host(ABC):
 
     def _let_go(self, request: Dismiss) -> None:
         for name in request.instances:
-            if self._instances.pop(name, None) is not None:
-                del self._streams[name], self._specs[name]
+            if self._builder.let_go(name):
                 self._dismiss(name)
         if request.instances:
             self._settle(request.instances)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from actors.host import Host, HostSpec
+from actors.host import Host
+from actors.host_spec import HostSpec
 from actors.plate import open_plate
 from actors.wire import first_epoch, start_name
 from engine.crash_points import CrashPoint

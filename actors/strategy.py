@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from actors.host import Host, HostSpec
+from actors.host import Host
+from actors.host_spec import HostSpec
 from actors.wire import first_epoch
 from engine.crash_points import CrashPoint
 from engine.instance import Command, Instance
