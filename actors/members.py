@@ -87,14 +87,24 @@ class Member:
         """Return the configuration as JSON."""
         return self.config.model_dump_json(by_alias=True, exclude_unset=True)
 
+    def leave(self) -> None:
+        """Note that it takes part no more: what it was told since it joined is forgotten with that.
+
+        When it joins again it is built with the parameters it had.
+        """
+        self._configure(self.config.model_copy(update={"parameters": dict(self.parameters)}))
+
     def begin_anew(self, config: StrategyConfig) -> None:
         """Have it started afresh, with another configuration."""
-        self.config = config
-        self.__dict__.pop("text", None)
+        self._configure(config)
         self.parameters = dict(config.parameters)
         # What is being asked of the version before may get to this one.
         self.is_unsure = self.turn.locked()
         self.version += 1
+
+    def _configure(self, config: StrategyConfig) -> None:
+        self.config = config
+        self.__dict__.pop("text", None)
 
     def registration(self) -> Registration:
         """Return what the order manager needs to let it take part."""

@@ -52,7 +52,8 @@ class Supervisor:
         pooled_hosts: Hosts to spread pooled strategies over.
         history: What an earlier life of the manager remembered.
         remember: Called with a history that has changed, before anything acts on it.
-        store: Called when a host has been started, to store what the strategies are.
+        store: Called when a host has been started or a strategy given up, to store what the
+            strategies are.
 
     Attributes:
         history: What is remembered of hosts and strategies.
@@ -226,6 +227,8 @@ class Supervisor:
         if host.state == "running" and host.id in owing and offender is not None:
             # It blocks: nobody waits for it again. It may come back later, as a newcomer.
             fleet.leave(host.id, [offender], action.reason)
+            fleet.members[offender].leave()
+            self._store()
         fleet.end(host, action.reason)
 
     def _pause(self, member: Member, cause: str) -> None:

@@ -13,6 +13,8 @@ from engine.config import RunConfig, StrategyConfig
 from tests.actors.control import Control
 
 WAITS = """
+import os
+
 from strategies import Strategy, StrategyMetadata
 
 
@@ -30,11 +32,11 @@ class Waits(Strategy):
         }
 
     def on_init(self, services):
-        self.seen, self.said = 0, 1
+        self.seen, self.said = 0, 0
 
     def on_candle(self, candle):
         self.seen += 1
-        if self.seen == 50:
+        if self.seen >= 50 and os.path.exists(self.parameters["gate"]):
             with open(self.parameters["gate"]) as gate:
                 gate.read()  # until whoever writes has closed it
         if self.parameters["pace"] != self.said:
@@ -46,11 +48,13 @@ HANG = ("one", "two")
 
 
 class Gate:
-    """A pipe a strategy reads from; it hangs until this is opened."""
+    """A pipe a strategy reads from once it is there; it hangs until this is opened."""
 
     def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
         self.path = path
+
+    def shut(self) -> None:
+        os.mkfifo(self.path)
 
     def await_strategy(self, control: Control) -> None:
         """Wait until it hangs."""
@@ -63,7 +67,19 @@ class Gate:
                 return
 
     def open(self) -> None:
+        """Let it go on; it does not hang again."""
+        self.path.unlink()
         os.close(self._end)
+
+
+def a_waiting_one(name: str, gate: Gate) -> dict[str, object]:
+    return {
+        "id": name,
+        "type": "WAITS",
+        "symbol": "AAA/USDT",
+        "timeframe": "1m",
+        "parameters": {"gate": str(gate.path)},
+    }
 
 
 def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
@@ -71,16 +87,7 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
 ) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
     gates = {name: Gate(tmp_path / name) for name in HANG}
-    hanging = [
-        {
-            "id": name,
-            "type": "WAITS",
-            "symbol": "AAA/USDT",
-            "timeframe": "1m",
-            "parameters": {"gate": str(gate.path)},
-        }
-        for name, gate in gates.items()
-    ]
+    hanging = [a_waiting_one(name, gate) for name, gate in gates.items()]
     config = a_run(
         [*hanging, a_strategy(0), a_strategy(3), a_strategy(6)],
         candles=20_000,
@@ -111,6 +118,8 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
     with running_engine(config, catalog) as engine:
         client, control = engine.client, Control(engine)
         for gate in gates.values():
+            gate.shut()
+        for gate in gates.values():
             gate.await_strategy(control)
         refused = client.deploy([*changed, deployment(strategies["s0"], "paused")])
         assert refused.keys() == set(HANG)
@@ -130,3 +139,34 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
             assert not engine.wait(0.02), "the feed ended too early"
         client.pause("one")
         control.until("one", "paused")
+
+
+def test_who_comes_back_after_it_was_given_up_has_its_changed_parameters(
+    a_run: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    gate = Gate(tmp_path / "gate")
+    config = a_run(
+        [a_waiting_one("one", gate)],
+        candles=20_000,
+        market={"speed": 60 * 20},
+        arbitration={"windowMs": 1500},
+    )
+
+    with running_engine(config, discover([*default_folders(), tmp_path])) as engine:
+        client, control = engine.client, Control(engine)
+        control.until("one", "running")
+        client.update("one", {"pace": 2})
+
+        def await_lines(*expected: str) -> None:
+            while len(lines := [line.text for line in client.said(0)[1]]) < len(expected):
+                assert not engine.wait(0.02), "the feed ended too early"
+            assert tuple(lines) == expected
+
+        await_lines("pace 1", "pace 2")
+        gate.shut()
+        gate.await_strategy(control)
+        while not sum(process.restarts for process in client.health().processes):
+            assert not engine.wait(0.02), "the feed ended too early"
+        gate.open()
+        await_lines("pace 1", "pace 2", "pace 2")

@@ -27,6 +27,18 @@ def test_parameters_that_may_have_been_changed_are_remembered_as_such(tmp_path: 
     assert remembered(tmp_path).is_unsure
 
 
+def test_who_left_is_built_again_with_the_parameters_it_had(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    member = Member(ONE, "file", "pooled")
+    assert member.text == Member(ONE, "file", "pooled").text
+    member.parameters = {"pace": 2}
+    member.leave()
+    ManagerMemory(tmp_path / "run", sync=False).store({"one": member})
+    again = remembered(tmp_path)
+    assert again.config.parameters == again.parameters == {"pace": 2}
+    assert again.text == member.text
+
+
 def test_code_that_was_moved_with_the_run_is_found(tmp_path: Path) -> None:
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     for name in ("run", "code"):
