@@ -1,4 +1,4 @@
-"""Small runs for the tests that start actors, and the profiles of `make quick` and `make thorough`."""
+"""Small runs for the tests that start actors, and profiles of how many examples there are."""
 
 from __future__ import annotations
 
