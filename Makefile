@@ -62,8 +62,9 @@ chaos: setup ## Kill processes of a running engine for a long time (KILLS=200 SE
 		$(BIN)/pytest -q -m actors tests/chaos
 
 .PHONY: quick
-quick: setup ## Run the tests that take less than a minute together
-	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick
+quick: setup ## Run what takes a minute: indicators, engine and strategies, with few examples
+	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick \
+		tests/indicators tests/engine tests/strategies
 
 .PHONY: thorough
 thorough: setup ## Run the tests without actors with ten times as many examples: hours

@@ -18,6 +18,8 @@ from engine.changes.redis_changes import RedisChanges
 from engine.errors import ConfigError
 from tests.redis_server import RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 SOON_S = 30.0
 SECRET = "correct-horse-battery"  # noqa: S105 - of a server of this test
 

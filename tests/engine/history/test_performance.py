@@ -166,6 +166,7 @@ def a_backtest(seed: int, **changes: Any) -> StrategyReport:
     return run_backtest(config, CATALOG, opened).strategies[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("share", [None, 0.02])
 def test_the_same_fills_are_the_same_performance_as_in_the_instance(

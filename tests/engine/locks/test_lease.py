@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 
 from engine.locks import Claim, Grant, LeaseLock, LockUnavailableError
+from tests.examples import examples
 
 LEASE_S = 10.0
 
@@ -157,7 +158,7 @@ class Line:
         self._call(lambda: self._world.server.release(token))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_there_are_never_two_holders(data: st.DataObject) -> None:
     world = World(data)

@@ -28,6 +28,8 @@ from engine.locks import (
 )
 from tests.redis_server import RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 LEASE_S = 30.0
 SHORT_S = 1.0
 

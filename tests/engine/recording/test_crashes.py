@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from engine.recording import RecordingLoop
 from engine.store import Recording, Store
@@ -74,6 +75,7 @@ def undisturbed(folder: Path, count: int) -> dict[str, list[dict[str, object]]]:
         return contents(store)
 
 
+@pytest.mark.slow
 def test_rows_agree_with_the_position_and_whoever_goes_on_makes_the_same_tables(
     address: str, store: Store, tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ def written(ledger: Ledger) -> bytes:
     return lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["independent", "net"])
 @examples(2, fewest=1)
 @given(seed=seeds)
@@ -186,6 +187,7 @@ def test_the_records_give_the_same_ledger_again_at_whatever_place_they_end(
     assert written(manager.ledger) == lines
 
 
+@pytest.mark.slow
 @policies
 def test_followers_of_real_strategies_do_what_these_do(policy: str, catalog: Catalog) -> None:
     config = a_run(policy)
