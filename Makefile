@@ -62,9 +62,11 @@ chaos: setup ## Kill processes of a running engine for a long time (KILLS=200 SE
 		$(BIN)/pytest -q -m actors tests/chaos
 
 .PHONY: quick
-quick: setup ## Run what takes a minute: indicators, engine and strategies, with few examples
+quick: setup ## Run what takes a minute: the core without its database, with few examples
 	$(BIN)/pytest -q -n $(JOBS) -m "not actors and not slow" --hypothesis-profile quick \
-		tests/indicators tests/engine tests/strategies
+		-p no:schemathesis \
+		tests/indicators tests/engine tests/strategies $(addprefix --ignore=tests/engine/, \
+		deployments history jobs recording store users)
 
 .PHONY: thorough
 thorough: setup ## Run the tests without actors with ten times as many examples: hours
