@@ -201,13 +201,8 @@ class Strategies:
                 f"definition: {definition.key!r} is disabled; enable it, or use another"
             )
         version = self._definitions.version(definition.id, definition.newest, caller)
-        draft = self._drafting.new(
-            new.id,
-            new.config,
-            self._usable(new.account, caller),
-            kind=definition.strategy_type,
-            version=version,
-        )
+        kind, account = definition.strategy_type, self._usable(new.account, caller)
+        draft = self._drafting.new(new.id, new.config, account, kind=kind, version=version)
         row = draft.row(owner_id, new.account, new.desired, self._clock())
         row.definition_id = definition.id
         return self._add(row, caller)
