@@ -31,14 +31,6 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def address(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
-    """Return the address of an empty database."""
-    if kind == "sqlite":
-        return str(tmp_path / "chorus.db")
-    return _create(request.getfixturevalue("postgres"))
-
-
 @pytest.fixture(scope="session")
 def migrated(postgres: str) -> str:
     """Return the address of a database with our tables; making one takes a second."""
@@ -48,14 +40,20 @@ def migrated(postgres: str) -> str:
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Store]:
+def address(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    """Return the address of a database without rows; of the store's, if the test has one."""
     if kind == "sqlite":
-        opened = an_empty_store(tmp_path / "chorus.db")
-    else:
-        address: str = request.getfixturevalue("migrated")
-        _empty(address)
-        opened = Store.open(address)
-    with opened:
+        return str(tmp_path / "chorus.db")
+    if "store" not in request.fixturenames:
+        return _create(request.getfixturevalue("postgres"))
+    shared: str = request.getfixturevalue("migrated")
+    _empty(shared)
+    return shared
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    with Store.open(address) if "://" in address else an_empty_store(Path(address)) as opened:
         yield opened
 
 
