@@ -143,13 +143,19 @@ def test_a_run_that_is_stopped_says_how_far_it_came(catalog: Catalog) -> None:
     assert (seen[-1].slice_number, seen[-1].candles) == (STATUS_EVERY - 1, STATUS_EVERY)
 
 
-def test_the_collector_is_left_as_it_was_even_if_the_run_is_interrupted(catalog: Catalog) -> None:
-    config = a_run("BUYER")
+@pytest.mark.parametrize("before", [0, 1000])
+def test_the_collector_is_left_as_it_was_even_if_the_run_is_interrupted(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    config, frozen = a_run("BUYER"), [before]
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: frozen[-1])
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(9000))
+    monkeypatch.setattr(gc, "unfreeze", lambda: frozen.append(0))
 
     def interrupt(_status: EngineStatus) -> None:
-        assert gc.get_freeze_count()
+        assert frozen[-1] == 9000
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_backtest(config, catalog, market_of(config), on_status=interrupt)
-    assert gc.get_freeze_count() == 0
+    assert bool(frozen[-1]) is bool(before)
