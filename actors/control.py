@@ -142,6 +142,36 @@ class ControlHub:
         self._encode = msgspec.msgpack.Encoder().encode
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
+    def post(self, host: str, start: int, request: Request) -> Future[Reply]:
+        """Have a host carry out a request between two candles, without waiting for it.
+
+        Any thread may do so; a host carries out what is posted in that order.
+
+        Args:
+            host: Participant id; it has said something to this hub.
+            start: Number of its start.
+            request: What to do.
+
+        Returns:
+            The reply, or why it was refused; neither comes if the process ends before. Cancelling
+            it only ends waiting: the request is carried out all the same.
+        """
+        number = next(self._numbers)
+        reply: Future[Reply] = Future()
+
+        def send() -> None:
+            self._waiting[number] = reply
+            call = self._encode(_Call(number, request))
+            self._router.send_multipart([identity(host, start), call])
+
+        def forget(reply: Future[Reply]) -> None:
+            if reply.cancelled():
+                self._mailbox.post(lambda: self._waiting.pop(number, None))
+
+        self._mailbox.post(send)
+        reply.add_done_callback(forget)
+        return reply
+
     def ask(
         self,
         host: str,
@@ -164,15 +194,7 @@ class ControlHub:
             ServiceAwayError: Its process has ended, or market data or the order manager was away.
             ChorusError: It refused, or did not answer in time: its own code does not return.
         """
-        number = next(self._numbers)
-        reply: Future[Reply] = Future()
-
-        def send() -> None:
-            self._waiting[number] = reply
-            call = self._encode(_Call(number, request))
-            self._router.send_multipart([identity(host, start), call])
-
-        self._mailbox.post(send)
+        reply = self.post(host, start, request)
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -181,7 +203,7 @@ class ControlHub:
                 gone = is_gone()
                 if not gone and time.monotonic() < deadline:
                     continue
-            self._mailbox.post(lambda: self._waiting.pop(number, None))
+            reply.cancel()
             if gone:
                 raise ServiceAwayError(f"host {host!r}: its process has ended")
             raise ChorusError(f"host {host!r}: no answer within {timeout_s:g} s")
@@ -202,7 +224,7 @@ class ControlHub:
 
     def _settle(self, message: _Reply) -> None:
         future = self._waiting.pop(message.number, None)
-        if future is None:
+        if future is None or not future.set_running_or_notify_cancel():
             return
         if message.error:
             kind = ServiceAwayError if message.is_away else ChorusError

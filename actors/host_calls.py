@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from actors.control import ControlHub, HostReport
 from actors.members import HostProcess
@@ -47,6 +48,10 @@ class HostCalls:
         return self._hub.ask(
             host.id, host.start, request, timeout_s=timeout_s, is_gone=host.has_died
         )
+
+    def post(self, host: HostProcess, request: Request) -> Future[Reply]:
+        """Have a host carry out a request, without waiting for it; see `ControlHub.post`."""
+        return self._hub.post(host.id, host.start, request)
 
     def repeat(self, host: HostProcess, reign: int) -> None:
         """Have one that takes part tell a new order manager what it may not know.
