@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from actors.control import HostReport
@@ -133,6 +133,10 @@ class Fleet:
             ChorusError: It refused, or did not answer in time.
         """
         return self._calls.ask(host, request, timeout_s=timeout_s)
+
+    def post(self, host: HostProcess, request: Request) -> Future[Reply]:
+        """Have a host carry out a request, without waiting for it; see `ControlHub.post`."""
+        return self._calls.post(host, request)
 
     def host_of(self, strategy_id: str) -> HostProcess | None:
         """Return the host that carries a strategy and takes part, None if there is none."""
@@ -274,10 +278,15 @@ class Fleet:
         call(self.core.orders.handle.leave.remote(host_id, list(names), reason))
 
     def dismiss(self, host: HostProcess, name: str) -> None:
-        """Take an instance out of a host; one that has become empty is about to be ended."""
+        """Take an instance out of a host; one that has become empty is about to be ended.
+
+        Nobody waits for it: the order manager has let the instance go, so whatever it does until
+        then counts for nothing, and the host lets it go before it carries out anything later, the
+        admission of the same strategy for instance. A host that hangs is ended by supervision.
+        """
         host.carried.pop(name, None)
-        if host.kind == "pooled" and not host.has_died():
-            self.ask(host, Dismiss([name]))
+        if host.kind == "pooled":
+            self.post(host, Dismiss([name])).cancel()
 
     def end(self, host: HostProcess, reason: str) -> None:
         """End a host's process and the routes to it."""

@@ -20,7 +20,7 @@ from actors.services import call
 from actors.supervisor import Supervisor
 from engine.config import RunConfig, StrategyConfig
 from engine.errors import ChorusError, ConfigError, LifecycleError
-from engine.instance import Command
+from engine.instance import Command, Status
 from engine.report import StrategyOutcome
 from engine.status import idle_status
 
@@ -78,6 +78,10 @@ class Operations:
         if self._asking.take_confirmed():
             self._memory.store(self._fleet.members)
 
+    def _require_feed(self) -> None:
+        if self._has_ended.is_set():
+            raise LifecycleError("the feed has come to its end; nothing runs any more")
+
     def _changed(self) -> None:
         """Store what is wanted and let the loop see to it."""
         self._memory.store(self._fleet.members)
@@ -121,8 +125,7 @@ class Operations:
         Raises:
             LifecycleError: The feed has ended.
         """
-        if self._has_ended.is_set():
-            raise LifecycleError("the feed has come to its end; nothing runs any more")
+        self._require_feed()
         with self._lock:
             refused, changing = take_over(deployments, self._fleet, self._config)
             self._changed()
@@ -161,17 +164,44 @@ class Operations:
     def stop(self, strategy_id: str) -> None:
         """Stop a strategy and end its host; its position and protective orders stay.
 
+        One that does not answer is stopped all the same, without its last metrics.
+
         Raises:
-            ChorusError: Unknown strategy.
+            LifecycleError: The feed has ended, or something else was decided meanwhile.
+            ChorusError: Unknown strategy, or it is still on its way out.
         """
         with self._lock:
             member = self._member(strategy_id)
-            if member.wanted is not None:
-                member.wanted = "stopped"
-                self._changed()
+            if member.wanted is None:
+                return
+            self._require_feed()
+            member.wanted = "stopped"
+            self._changed()
+            if self._fleet.host_of(strategy_id) is None:
                 if not member.is_set_aside:
                     self._supervisor.take_out(member, "stopped")
                 member.status = msgspec.structs.replace(member.status, status="stopped", cause="")
+                return
+            version = member.version
+        self._await_stopped(member, version)
+
+    def _await_stopped(self, member: Member, version: int) -> None:
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while time.monotonic() < deadline:
+            with self._lock:
+                if (member.version, member.wanted) != (version, "stopped"):
+                    raise LifecycleError(
+                        f"strategy {member.id!r}: something else was decided meanwhile; look at "
+                        "it again"
+                    )
+                if member.actual().status is Status.STOPPED:
+                    return
+            self._require_feed()
+            time.sleep(POLL_S)
+        raise ChorusError(
+            f"strategy {member.id!r}: is not out of its host after {ANSWER_WITHIN_S:g} s; it is "
+            "taken out as soon as the engine's services answer"
+        )
 
     def restart(self, strategy_id: str) -> None:
         """Start a strategy afresh, whatever state it is in; its position carries over.

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from actors.errands import Errands
 from actors.fleet import Fleet
-from actors.members import HostProcess, Member
+from actors.members import Member
 from actors.progress import DecisionProgress
-from actors.requests import AskOutcomes, Obey
 from actors.services import ServiceAwayError
 from engine.config import Isolation
 from engine.crash_points import ARMED, CrashPoint, reach
 from engine.errors import ChorusError
-from engine.instance import Command, Pause, Resume, Status, Stop
+from engine.instance import Status
 from engine.supervision import (
     Action,
     Actual,
@@ -28,7 +28,6 @@ from engine.supervision import (
     Move,
     PauseStrategy,
     RecoverHost,
-    ResumeStrategy,
     StartHost,
     StopStrategy,
     SupervisionSettings,
@@ -70,6 +69,7 @@ class Supervisor:
         store: Callable[[], None],
     ) -> None:
         self._fleet = fleet
+        self._errands = Errands(fleet)
         self._settings = settings
         self._pooled_hosts = pooled_hosts
         self.history = history
@@ -81,6 +81,8 @@ class Supervisor:
 
     def is_settled(self) -> bool:
         """Tell whether every strategy that is wanted takes part or was given up."""
+        if self._errands.has_stops:
+            return False  # those may be about to begin anew
         hosts = self._fleet.hosts.values()
         running = {name for host in hosts if host.state == "running" for name in host.carried}
         return all(
@@ -116,13 +118,15 @@ class Supervisor:
             tuple(strategy for strategy in wanted if strategy is not None), self._pooled_hosts
         )
         observed = observe(self.history, actual, settings, self._random)
-        actions = plan(desired, actual, observed, settings)
+        planned = plan(desired, actual, observed, settings)
+        actions = self._errands.ready(planned)
         history = observed.with_actions(actions)
         if _lasting(history) != _lasting(self.history):
             self._remember(history)
             if ARMED:
                 reach(CrashPoint.MANAGER_REMEMBERED)
         self.history = history
+        self._errands.ask(planned)
         # What is done is looked at again at once, and so is what could not be done.
         fleet.is_changed = fleet.is_changed or bool(actions)
         owing = {owed.host for owed in progress.owing}
@@ -149,6 +153,7 @@ class Supervisor:
         hosts = list(self._fleet.hosts.values())
         return (
             self._fleet.is_changed
+            or self._errands.has_news
             or time.monotonic() - self._looked_at > LOOK_AT_LEAST_EVERY_S
             or any(owed.waited_s > WORTH_A_LOOK_S for owed in progress.owing)
             or any(host.state == "ended" or host.has_died() for host in hosts)
@@ -208,9 +213,8 @@ class Supervisor:
         elif isinstance(action, Move):
             fleet.move(action.instance, action.to_host)
         elif isinstance(action, PauseStrategy):
-            self._pause(fleet.members[action.id], action.cause)
-        elif isinstance(action, ResumeStrategy):
-            self._obey(fleet.members[action.id], Resume())
+            # One in a host obeys instead, as one that is to resume does: see `Errands`.
+            self._set_aside(fleet.members[action.id], Status.PAUSED, action.cause)
         elif isinstance(action, StopStrategy):
             self.take_out(fleet.members[action.id], action.reason)
         elif isinstance(action, FailStrategy):
@@ -231,45 +235,25 @@ class Supervisor:
             self._store()
         fleet.end(host, action.reason)
 
-    def _pause(self, member: Member, cause: str) -> None:
-        if self._fleet.host_of(member.id) is None:
-            self._set_aside(member, Status.PAUSED, cause)
-        else:
-            self._obey(member, Pause())
-
-    def _obey(self, member: Member, command: Command) -> None:
-        host = self._fleet.host_of(member.id)
-        if host is not None:
-            self._fleet.ask(host, Obey(member.id, command))
-
     def _set_aside(self, member: Member, status: Status, cause: str) -> None:
         member.set_aside(status, cause)
         self._leave_everywhere(member.id, cause)
 
     def take_out(self, member: Member, reason: str) -> None:
-        """Stop a strategy and take it out of its host; its position and protection stay.
+        """Take a strategy out of its host as stopped; its position and protection stay.
+
+        What it was heard to know last stays, too; nobody is asked here.
 
         Raises:
             ServiceAwayError: A service is away.
         """
         fleet = self._fleet
         host = fleet.host_of(member.id)
-        if host is not None:
-            # One that does not answer is taken out all the same, only without last words.
-            self._last_words(host, member)
+        member.outcome = self._errands.take_outcome(member.id) or member.outcome
         member.set_aside(Status.STOPPED, reason)
         self._leave_everywhere(member.id, reason)
         if host is not None:
             fleet.dismiss(host, member.id)
-
-    def _last_words(self, host: HostProcess, member: Member) -> None:
-        fleet = self._fleet
-        try:
-            fleet.ask(host, Obey(member.id, Stop()))
-            outcomes = fleet.ask(host, AskOutcomes([member.id])).outcomes
-        except ChorusError:
-            return
-        member.outcome = outcomes[0] if outcomes else None
 
     def _leave_everywhere(self, name: str, reason: str) -> None:
         for host_id in self._fleet.places_of(name):

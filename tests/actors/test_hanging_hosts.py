@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from actors.deployment import Deployment
@@ -45,6 +46,7 @@ class Waits(Strategy):
 """
 
 HANG = ("one", "two")
+GOES = "three"
 
 
 class Gate:
@@ -86,7 +88,7 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
     a_run: Callable[..., RunConfig], a_strategy: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
-    gates = {name: Gate(tmp_path / name) for name in HANG}
+    gates = {name: Gate(tmp_path / name) for name in (*HANG, GOES)}
     hanging = [a_waiting_one(name, gate) for name, gate in gates.items()]
     config = a_run(
         [*hanging, a_strategy(0), a_strategy(3), a_strategy(6)],
@@ -115,12 +117,13 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
         )
         for name in HANG
     ]
-    with running_engine(config, catalog) as engine:
+    with running_engine(config, catalog) as engine, ThreadPoolExecutor() as elsewhere:
         client, control = engine.client, Control(engine)
         for gate in gates.values():
             gate.shut()
         for gate in gates.values():
             gate.await_strategy(control)
+        stopping = elsewhere.submit(client.stop, GOES)
         refused = client.deploy([*changed, deployment(strategies["s0"], "paused")])
         assert refused.keys() == set(HANG)
         assert all("change as soon as it does" in why for why in refused.values())
@@ -129,6 +132,8 @@ def test_nobody_waits_for_strategies_that_hang_while_something_is_asked_of_them(
         client.pause("s3")
         assert client.deploy([deployment(strategies["s6"], "paused")]) == {}
         control.until("s6", "paused")
+        stopping.result(60)
+        control.until(GOES, "stopped")
         for gate in gates.values():
             gate.open()
         while client.deploy(changed):
