@@ -11,6 +11,7 @@ from engine.catalog.canonical import canonical
 from engine.catalog.discovery import LoadedType
 from engine.catalog.schemas import check_schema, problems_of
 from engine.config import StrategyConfig
+from engine.config.problems import refusal_of
 from engine.errors import ConfigError
 from engine.instance.parameters import check_parameters
 from indicators import IndicatorError, IndicatorManager
@@ -92,7 +93,4 @@ def _tried(strategy_type: str, defaults: Mapping[str, Any]) -> StrategyConfig:
     try:
         return StrategyConfig.model_validate({**fields, "type": strategy_type})
     except ValidationError as error:
-        lines = [
-            f"defaults.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
-        ]
-        raise ConfigError("\n".join(lines)) from error
+        raise refusal_of(error, fields, StrategyConfig, "defaults") from error

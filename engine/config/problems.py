@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.config.document import Document, Location
 from engine.errors import ConfigError
 
-__all__ = ["InvalidConfigError", "Problem", "explain", "subject_of"]
+__all__ = ["InvalidConfigError", "Problem", "explain", "refusal_of", "subject_of"]
 
 _SHOWN = 60
 """Longest piece of a wrong value that is repeated in its message."""
@@ -88,6 +89,23 @@ def explain(
             found = {key: value for key, value in found.items() if key[0] != location}
         found[location, message] = _problem(document, location, message, error)
     return sorted(found.values(), key=lambda p: (p.line, p.column))
+
+
+def refusal_of(
+    error: ValidationError, data: Any, model: type[BaseModel], subject: str
+) -> ConfigError:
+    """Return what to raise for data that is from no file, a line per problem.
+
+    Args:
+        error: What pydantic raised.
+        data: What was validated.
+        model: The model that was validated.
+        subject: What the data is called by whoever gave it, e.g. ``config``.
+    """
+    problems = explain(error.errors(include_url=False), Document(Path(), data, None), model, ())
+    return ConfigError(
+        "\n".join(f"{f'{subject}.{each.subject}'.rstrip('.')}: {each.message}" for each in problems)
+    )
 
 
 def _problem(document: Document, location: Location, message: str, error: ErrorDetails) -> Problem:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from engine.catalog.schemas import problems_of
 from engine.config import StrategyConfig
+from engine.config.problems import refusal_of
 from engine.errors import ConfigError
 from engine.money import parse_symbol
 
@@ -66,10 +67,7 @@ def validated(fields: Mapping[str, Any]) -> StrategyConfig:
     try:
         return StrategyConfig.model_validate(fields)
     except ValidationError as error:
-        lines = (
-            f"config.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
-        )
-        raise ConfigError("\n".join(lines)) from error
+        raise refusal_of(error, fields, StrategyConfig, "config") from error
 
 
 def written(config: StrategyConfig) -> dict[str, Any]:
