@@ -14,13 +14,10 @@ from engine.audit import record
 from engine.audit_tail import AuditTail
 from engine.store import Setting, Store, User
 
-
-@pytest.fixture
-def shared(store: Store) -> Store:
-    """Return a store that several write to at once."""
-    if "postgresql" not in store.name:
-        pytest.skip("SQLite has one writer at a time: commits come in the order of writing")
-    return store
+# SQLite has one writer at a time: there commits come in the order of writing.
+several_writers = pytest.mark.parametrize(
+    "kind", [pytest.param("postgresql", marks=pytest.mark.slow)]
+)
 
 
 @contextmanager
@@ -79,27 +76,29 @@ def test_more_than_is_read_at_once_comes_at_the_next_calls(
     assert [taken(tail) for _ in range(4)] == [["a", "b"], ["c", "d"], ["e"], []]
 
 
-def test_what_is_committed_after_what_was_written_later_is_told(shared: Store) -> None:
-    tail = AuditTail(shared, "settings")
+@several_writers
+def test_what_is_committed_after_what_was_written_later_is_told(store: Store) -> None:
+    tail = AuditTail(store, "settings")
     with ExitStack() as last, ExitStack() as first:
-        last.enter_context(changing(shared, "a"))
-        first.enter_context(changing(shared, "b"))
-        change(shared, "c")
+        last.enter_context(changing(store, "a"))
+        first.enter_context(changing(store, "b"))
+        change(store, "c")
         assert taken(tail) == ["c"]
         first.close()
         assert taken(tail) == ["b"]
-        change(shared, "d")
+        change(store, "d")
         assert taken(tail) == ["d"]
     assert taken(tail) == ["a"]
     assert taken(tail) == []
 
 
-def test_what_was_rolled_back_is_not_waited_for_forever(shared: Store) -> None:
+@several_writers
+def test_what_was_rolled_back_is_not_waited_for_forever(store: Store) -> None:
     now = 0.0
-    tail = AuditTail(shared, "settings", lambda: now)
-    with pytest.raises(KeyError), changing(shared, "never"):
+    tail = AuditTail(store, "settings", lambda: now)
+    with pytest.raises(KeyError), changing(store, "never"):
         raise KeyError
-    change(shared, "a")
+    change(store, "a")
     assert taken(tail) == ["a"]
     assert len(tail._missing) == 1
     now = 61.0
@@ -107,12 +106,13 @@ def test_what_was_rolled_back_is_not_waited_for_forever(shared: Store) -> None:
     assert tail._missing == {}
 
 
-def test_numbers_that_are_waited_for_are_bounded(shared: Store) -> None:
-    tail = AuditTail(shared, "settings")
+@several_writers
+def test_numbers_that_are_waited_for_are_bounded(store: Store) -> None:
+    tail = AuditTail(store, "settings")
     for _ in range(2):
-        with shared.write() as session:
+        with store.write() as session:
             leap = "SELECT setval('audit_log_id_seq', nextval('audit_log_id_seq') + 100000000)"
             session.connection().exec_driver_sql(leap)
-        change(shared, "a")
+        change(store, "a")
         assert taken(tail) == ["a"]
     assert len(tail._missing) <= audit_tail._MOST_MISSING
