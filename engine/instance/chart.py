@@ -74,7 +74,7 @@ def _indicators(config: StrategyConfig, loaded: LoadedType) -> tuple[IndicatorMa
         return manager, list(loaded.cls.indicator_specs(config, parameters))
     except ChorusError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a type's code may raise anything
         raise ConfigError(
             f"strategy {config.id!r}: the code of type {config.type!r} has raised "
             f"{type(error).__name__}: {error}; correct its file"

@@ -155,7 +155,7 @@ def _parser() -> lark.Lark:
         parser="lalr",
         # "basic": every word is read the same everywhere, so a misplaced one is named as a word.
         lexer="basic",
-        maybe_placeholders=False,
+        maybe_placeholders=False,  # lark: what is optional and absent leaves nothing behind
         transformer=_Builder(),
     )
 
